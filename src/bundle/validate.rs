@@ -1,0 +1,1 @@
+//! Checks of `config.json` that need no host: ranges, names, contradictions.

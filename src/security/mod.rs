@@ -1,0 +1,4 @@
+//! What keeps a container from doing harm: capabilities, seccomp, labels, id maps.
+
+pub mod caps;
+pub mod seccomp;
