@@ -4,6 +4,10 @@
 //! [`Errno`](nix::errno::Errno) (the caller knows the context) and name their manual page.
 #![allow(unsafe_code)]
 
+pub mod clone;
+pub mod process;
+pub mod tty;
+
 use nix::errno::Errno;
 use std::ffi::c_long;
 
