@@ -1,1 +1,5 @@
 //! (room)
+
+pub mod devices;
+pub mod filesystem;
+pub mod mounts;
