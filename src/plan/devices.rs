@@ -115,18 +115,14 @@ fn device_of(index: usize, device: &config::Device, bind: bool) -> Result<Device
     Ok(Device { name, path, bind: bind && node != Node::Fifo, node, mode, uid: device.uid, gid: device.gid })
 }
 
-/// The links of `/dev`; `/dev/ptmx` is one when the container has a devpts of its own.
-pub fn links(has_pts: bool) -> Vec<Link> {
+/// The links of `/dev`.
+pub fn links() -> Vec<Link> {
     let link = |path, target| Link { path, target };
-    let mut links = vec![
+    vec![
         link("dev/fd", "/proc/self/fd"),
         link("dev/stdin", "/proc/self/fd/0"),
         link("dev/stdout", "/proc/self/fd/1"),
         link("dev/stderr", "/proc/self/fd/2"),
-        link("dev/core", "/proc/kcore"),
-    ];
-    if has_pts {
-        links.push(link("dev/ptmx", "pts/ptmx"));
-    }
-    links
+        link("dev/ptmx", "pts/ptmx"),
+    ]
 }

@@ -81,13 +81,12 @@ pub fn filesystem(config: &Config, around: &Surroundings<'_>) -> Result<Filesyst
     let root = root(config, around.bundle)?;
     let mounts = mounts::mounts(config, around, &root)?;
     let dev_is_bound = mounts.iter().any(Mount::binds_dev);
-    let has_pts = mounts.iter().any(|mount| mount.destination == Path::new("dev/pts"));
     Ok(Filesystem {
         readonly: config.root.as_ref().is_some_and(|root| root.readonly),
         propagation: config.linux.rootfs_propagation.as_deref().filter(|text| !text.is_empty()).map(propagation).transpose()?,
         mounts,
         devices: if dev_is_bound { Vec::new() } else { devices::devices(config, around.user_namespace)? },
-        links: if dev_is_bound { Vec::new() } else { devices::links(has_pts) },
+        links: if dev_is_bound { Vec::new() } else { devices::links() },
         masked: hidden(&config.linux.masked_paths, "linux.maskedPaths")?,
         readonly_paths: hidden(&config.linux.readonly_paths, "linux.readonlyPaths")?,
         enter: match (around.mount_namespace, around.no_pivot) {
@@ -135,7 +134,7 @@ fn hidden(paths: &[PathBuf], field: &'static str) -> Result<Vec<PathBuf>> {
 }
 
 /// `path` seen from the container's root: cleaned of `.` and `..`, without the leading slash.
-pub(super) fn relative(path: &Path) -> PathBuf {
+pub(crate) fn relative(path: &Path) -> PathBuf {
     let mut clean = PathBuf::new();
     for component in path.components() {
         match component {

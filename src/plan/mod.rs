@@ -2,4 +2,6 @@
 
 pub mod devices;
 pub mod filesystem;
+pub mod hierarchies;
 pub mod mounts;
+pub mod options;
