@@ -1,9 +1,10 @@
 //! (room)
 
-pub mod copyup;
-pub mod devices;
-pub mod masks;
-pub mod mounts;
+mod cgroups;
+mod copyup;
+mod devices;
+mod masks;
+mod mounts;
 pub mod procfs;
 pub mod rootfs;
 pub mod sources;

@@ -246,7 +246,8 @@ fn prepare_root(plan: &Filesystem) -> Result<OwnedFd> {
     let own_namespace = plan.enter != Enter::Chroot;
     let kind = plan.propagation.map(|propagation| propagation.kind);
     if own_namespace {
-        let flags = MsFlags::MS_REC | if kind == Some(libc::MS_PRIVATE) { MsFlags::MS_PRIVATE } else { MsFlags::MS_SLAVE };
+        let flags =
+            MsFlags::MS_REC | if kind == Some(libc::MS_PRIVATE) { MsFlags::MS_PRIVATE } else { MsFlags::MS_SLAVE };
         // What is shared with the host stays so only when the configuration asks for it: volumes with `rshared`.
         if kind == Some(libc::MS_SHARED) {
             isolate_parent(&plan.root)?;

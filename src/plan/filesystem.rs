@@ -83,7 +83,13 @@ pub fn filesystem(config: &Config, around: &Surroundings<'_>) -> Result<Filesyst
     let dev_is_bound = mounts.iter().any(Mount::binds_dev);
     Ok(Filesystem {
         readonly: config.root.as_ref().is_some_and(|root| root.readonly),
-        propagation: config.linux.rootfs_propagation.as_deref().filter(|text| !text.is_empty()).map(propagation).transpose()?,
+        propagation: config
+            .linux
+            .rootfs_propagation
+            .as_deref()
+            .filter(|text| !text.is_empty())
+            .map(propagation)
+            .transpose()?,
         mounts,
         devices: if dev_is_bound { Vec::new() } else { devices::devices(config, around.user_namespace)? },
         links: if dev_is_bound { Vec::new() } else { devices::links() },

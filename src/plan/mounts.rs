@@ -2,8 +2,8 @@
 
 use super::filesystem::{Surroundings, UserNamespace, relative};
 use super::hierarchies::{self, Hierarchy, Layout};
-pub use super::options::{Attributes, Data, Propagation};
 use super::options::Options;
+pub use super::options::{Attributes, Data, Propagation};
 use crate::bundle::config::{self, Config, IdMapping};
 use crate::error::{During, Error, Result};
 use crate::sys::mount::ATTR_RDONLY;
@@ -228,13 +228,7 @@ impl Planner<'_> {
         }
     }
 
-    fn new_fs(
-        &self,
-        mount: &config::Mount,
-        options: &Options,
-        mut data: Vec<Data>,
-        fs: &str,
-    ) -> Result<Kind> {
+    fn new_fs(&self, mount: &config::Mount, options: &Options, mut data: Vec<Data>, fs: &str) -> Result<Kind> {
         let labelled = !matches!(fs, "proc" | "sysfs" | "mqueue") && data.iter().all(|data| data.key != "context");
         if let Some(label) = self.label.filter(|_| labelled) {
             data.push(Data { key: "context".into(), value: Some(label.to_owned()) });
@@ -309,8 +303,17 @@ fn c_string(text: impl Into<Vec<u8>>) -> Result<CString> {
 
 /// Files that lxcfs provides; nothing else may cover a part of `/proc` (CVE-2019-16884, CVE-2025-52881).
 const COVERABLE: [&str; 11] = [
-    "cpuinfo", "diskstats", "meminfo", "stat", "swaps", "uptime", "loadavg", "slabinfo", "net/dev",
-    "sys/kernel/ns_last_pid", "sys/crypto/fips_enabled",
+    "cpuinfo",
+    "diskstats",
+    "meminfo",
+    "stat",
+    "swaps",
+    "uptime",
+    "loadavg",
+    "slabinfo",
+    "net/dev",
+    "sys/kernel/ns_last_pid",
+    "sys/crypto/fips_enabled",
 ];
 
 fn check_proc(destination: &Path, kind: &Kind) -> Result<()> {
@@ -334,4 +337,3 @@ fn check_proc(destination: &Path, kind: &Kind) -> Result<()> {
         _ => refuse("only procfs can be mounted on /proc"),
     }
 }
-

@@ -10,12 +10,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// As openat2(2); `EAGAIN` only when somebody renames directories on the way without a pause.
-pub fn open_in_root(
-    root: BorrowedFd<'_>,
-    path: &Path,
-    flags: OFlag,
-    resolve: ResolveFlag,
-) -> Result<OwnedFd> {
+pub fn open_in_root(root: BorrowedFd<'_>, path: &Path, flags: OFlag, resolve: ResolveFlag) -> Result<OwnedFd> {
     let resolve = resolve | ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     retry(|| openat2(root, path, OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(resolve)))

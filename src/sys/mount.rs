@@ -160,9 +160,7 @@ pub fn set_attr(mount: BorrowedFd<'_>, reach: Reach, attr: &MountAttr) -> Result
     let (flags, size) = (libc::AT_EMPTY_PATH | reach.flag(), size_of::<MountAttr>());
     let attr: *const MountAttr = attr;
     // SAFETY: the structure has the layout of `struct mount_attr` and the size said.
-    check(unsafe {
-        libc::syscall(libc::SYS_mount_setattr, mount.as_raw_fd(), c"".as_ptr(), flags, attr, size)
-    })?;
+    check(unsafe { libc::syscall(libc::SYS_mount_setattr, mount.as_raw_fd(), c"".as_ptr(), flags, attr, size) })?;
     Ok(())
 }
 
