@@ -2,15 +2,16 @@
 //!
 //! Nothing is decided here; the [`Plan`] says what to do. Nothing panics here; every failure travels to the parent.
 
+mod cgroups;
 pub mod channel;
-pub mod copyup;
-pub mod devices;
+mod copyup;
+mod devices;
 pub mod exec;
 pub mod identity;
 pub mod limits;
 pub mod listener;
-pub mod masks;
-pub mod mounts;
+mod masks;
+mod mounts;
 pub mod procfs;
 pub mod program;
 pub mod rootfs;

@@ -5,8 +5,10 @@
 
 pub mod devices;
 pub mod filesystem;
+pub mod hierarchies;
 pub mod mounts;
 pub mod namespaces;
+pub mod options;
 pub mod process;
 pub mod scheduling;
 

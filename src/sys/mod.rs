@@ -5,6 +5,8 @@
 #![allow(unsafe_code)]
 
 pub mod clone;
+pub mod fs;
+pub mod mount;
 pub mod process;
 pub mod tty;
 
