@@ -29,6 +29,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 pub struct Request {
     /// The process, complete.
     pub process: crate::bundle::config::Process,
+    /// `--cap`: more capabilities.
+    pub capabilities: Vec<String>,
     /// Sub-cgroup to run in.
     pub cgroup: Option<String>,
     /// Whether to wait for a paused container instead of refusing it.
@@ -52,12 +54,14 @@ pub fn exec(container: &Container, request: Request, options: &Options, reports:
     check_status(container, request.ignore_paused)?;
     let init = container.init()?;
     let config = container.config()?;
-    let (process, mut notes) = Process::plan(&request.process, &config.linux, options.preserve_fds)?;
+    let namespaces = Namespaces::plan(&config)?;
+    let user_namespace = !namespaces.is_inherited(Kind::User);
+    let (mut process, mut notes) = Process::plan(&request.process, &config.linux, user_namespace, options.preserve_fds)?;
+    notes.extend(process.capabilities.add(&request.capabilities)?);
     let (filter, agent) = plan::filter(&config, options, &mut notes)?;
     labels::check(&process)?;
     notes.iter().for_each(log::warn);
     let connection = agent.as_ref().map(listener::connect_agent).transpose()?;
-    let namespaces = Namespaces::plan(&config)?;
     let pid = container.state.init_process_pid;
     let entrance = Entrance {
         process,

@@ -1,14 +1,15 @@
 //! Who the program runs as: ids, groups, capabilities, home directory.
 
-use super::program::open_in_root;
+use super::rootfs::open_file;
 use crate::error::{Context, During, Error, Result};
 use crate::plan::process::Process;
 use crate::security::caps;
+use crate::sys::caps::Held;
 use crate::sys::process as sys;
 use nix::errno::Errno;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::io::{BufRead, BufReader};
+use std::os::fd::BorrowedFd;
+use std::path::Path;
 
 /// Becomes root of the user namespace that this process is in. Groups of the caller are given up where that is
 /// allowed: without privileges the kernel forbids it, because it could evade permissions.
@@ -25,12 +26,12 @@ pub fn become_root() -> Result<()> {
     sys::set_uid(0).during(|| "setresuid 0").map_err(|error| error.hint(HINT))
 }
 
-/// Gives up everything that the program shall not have. Only what loading its filter needs may be kept, see
-/// [`caps::apply`].
+/// Gives up everything that the program shall not have. What loading its filter needs may be kept; then the sets to
+/// have afterwards are returned.
 ///
 /// # Errors
 /// When an id is not mapped in the user namespace, or a capability cannot be given up.
-pub fn assume(process: &Process, keep_for_filter: bool) -> Result<()> {
+pub fn assume(process: &Process, keep_for_filter: bool) -> Result<Option<Held>> {
     caps::apply_bounding(&process.capabilities)?;
     // Without it the change of the user id would clear all sets.
     sys::set_keep_capabilities(true).during(|| "prctl(PR_SET_KEEPCAPS)")?;
@@ -41,7 +42,12 @@ pub fn assume(process: &Process, keep_for_filter: bool) -> Result<()> {
     sys::set_gid(process.gid).during(|| format!("setresgid {}", process.gid)).map_err(unmapped("process.user.gid"))?;
     sys::set_uid(process.uid).during(|| format!("setresuid {}", process.uid)).map_err(unmapped("process.user.uid"))?;
     sys::set_keep_capabilities(false).during(|| "prctl(PR_SET_KEEPCAPS)")?;
-    caps::apply(&process.capabilities, keep_for_filter)
+    if !keep_for_filter {
+        caps::apply(&process.capabilities)?;
+        return Ok(None);
+    }
+    caps::apply(&process.capabilities.with_sys_admin())?;
+    caps::without_sys_admin().map(Some)
 }
 
 /// The groups are always set, also when there are none: the caller's would give rights.
@@ -63,14 +69,8 @@ fn setgroups_is_denied() -> bool {
 
 /// The home directory of `uid` in the image's `/etc/passwd`. Anything odd in its place is as good as none.
 pub fn home(root: BorrowedFd, uid: u32) -> Option<String> {
-    /// Longer files are cut: an image must not make us read for ever.
-    const LARGEST: u64 = 4 << 20;
-    let file = open_in_root(root, c"etc/passwd", nix::fcntl::OFlag::O_RDONLY | nix::fcntl::OFlag::O_NONBLOCK).ok()?;
-    let is_file = nix::sys::stat::fstat(file.as_fd()).is_ok_and(|stat| {
-        stat.st_mode & nix::libc::S_IFMT == nix::libc::S_IFREG
-    });
-    let file = is_file.then(|| File::from(file))?;
-    BufReader::new(file.take(LARGEST)).split(b'\n').map_while(std::result::Result::ok).find_map(|line| {
+    let file = open_file(root, Path::new("/etc/passwd")).ok()??;
+    BufReader::new(file).split(b'\n').map_while(std::result::Result::ok).find_map(|line| {
         let line = String::from_utf8(line).ok()?;
         let fields: Vec<_> = line.split(':').collect();
         let matches = fields.get(2)?.parse::<u32>().ok()? == uid;

@@ -5,6 +5,7 @@ use super::channel::send_with_fds;
 use crate::error::{During, Error, Result};
 use crate::plan::Listener;
 use crate::security::seccomp::Filter;
+use crate::sys::seccomp;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use serde_json::{Value, json};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -64,7 +65,7 @@ pub fn load(filter: &Filter, agent: OwnedFd, message: &[u8]) -> Result<()> {
             LISTENER.store(if sent.is_ok() { SENT } else { FAILED }, Ordering::Release);
         })
         .map_err(|error| Error::io("start a thread", &error))?;
-    match filter.load() {
+    match seccomp::load(&filter.program, filter.flags) {
         Ok(Some(listener)) => LISTENER.store(std::os::fd::IntoRawFd::into_raw_fd(listener), Ordering::Release),
         Ok(None) => {
             LISTENER.store(FAILED, Ordering::Release);

@@ -58,7 +58,8 @@ pub fn run(plan: &Plan, inherited: Inherited) -> ! {
         let _ = channel.send(&Message::Failed(error));
         sys::exit_now(1)
     };
-    let program = set_up(plan, channel, &inherited).unwrap_or_else(|error| failed(error));
+    let sources = std::mem::take(&mut inherited.sources);
+    let program = set_up(plan, channel, &inherited, sources).unwrap_or_else(|error| failed(error));
     let state = match channel.send(&Message::Ready).and_then(|()| channel.wait_to_proceed()) {
         Ok(state) => state,
         Err(error) => failed(error),

@@ -5,12 +5,12 @@ use crate::error::{Context, During, Error, Result};
 use crate::sys::fs::open_same_mount;
 use crate::sys::mount::{ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, FsContext};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open, readlinkat};
+use nix::fcntl::{OFlag, open, openat, readlinkat};
 use nix::sys::stat::{Mode, fstat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 /// The longest answer that is read from procfs, in bytes.
@@ -88,6 +88,22 @@ impl ProcFs {
         let mut text = String::new();
         File::from(file).take(MAX_ANSWER).read_to_string(&mut text).during(name)?;
         Ok(text)
+    }
+
+    /// Opens what a descriptor of ours refers to once more, with other flags: a FIFO from its `O_PATH` descriptor. May
+    /// wait, as opening the file itself may.
+    ///
+    /// # Errors
+    /// Names the operation.
+    pub fn reopen(&self, fd: BorrowedFd<'_>, flags: OFlag) -> Result<OwnedFd> {
+        let path = format!("{}/fd/{}", self.thread()?, fd.as_raw_fd());
+        // The last step is a magic link, which this procfs made for our own descriptor.
+        loop {
+            match openat(&self.0, path.as_str(), flags | OFlag::O_CLOEXEC, Mode::empty()) {
+                Err(Errno::EINTR) => {}
+                result => return result.during(|| format!("reopen /proc/{path}")),
+            }
+        }
     }
 
     /// `1/task/1`: what the symbolic link `thread-self` says, which is not followed.

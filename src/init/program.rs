@@ -10,10 +10,11 @@ use crate::error::{Context, During, Error, Result};
 use crate::hooks;
 use crate::plan::process::Process;
 use crate::security::seccomp::Filter;
-use crate::security::{caps, labels};
-use crate::sys::process as sys;
+use crate::security::labels;
+use crate::sys::caps::Held;
+use crate::sys::{process as sys, seccomp};
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat2};
+use nix::fcntl::{AT_FDCWD, OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::{AccessFlags, chdir, execve, faccessat, getcwd};
 use std::ffi::{CStr, CString, OsStr};
@@ -32,6 +33,8 @@ pub struct Program<'plan> {
     filter: Option<&'plan Filter>,
     hooks: &'plan [Hook],
     procfs: ProcFs,
+    /// The sets to have after the filter was loaded, when loading it needs more.
+    last_capabilities: Option<Held>,
 }
 
 /// The container's root directory, for a process that is in it.
@@ -40,18 +43,6 @@ pub struct Program<'plan> {
 /// When it may not be searched.
 pub fn open_root() -> Result<OwnedFd> {
     open("/", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).during(|| "open /")
-}
-
-/// Opens a file of the image; no link in it leads out.
-pub fn open_in_root(root: BorrowedFd, path: &CStr, flags: OFlag) -> nix::Result<OwnedFd> {
-    let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
-    loop {
-        match openat2(root, path, OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(resolve)) {
-            // Something above was renamed meanwhile; openat2(2).
-            Err(Errno::EAGAIN | Errno::EINTR) => {}
-            result => return result,
-        }
-    }
 }
 
 impl<'plan> Program<'plan> {
@@ -73,13 +64,13 @@ impl<'plan> Program<'plan> {
         }
         // Root may enter directories that the user may not, and the other way round on NFS: either will do.
         let entered = chdir(process.cwd.as_c_str());
-        identity::assume(process, needs_privilege_for_filter(process, filter))?;
+        let last_capabilities = identity::assume(process, needs_privilege(process, filter))?;
         if entered.is_err() {
             chdir(process.cwd.as_c_str()).during(|| "chdir").context(|| cwd_field(process))?;
         }
         verify_cwd(process)?;
         let path = find(process)?;
-        Ok(Self { path, process, env, filter, hooks, procfs })
+        Ok(Self { path, process, env, filter, hooks, procfs, last_capabilities })
     }
 
     /// Waits for `start` if there is a door, and becomes the program. Comes back only to end.
@@ -125,14 +116,14 @@ impl<'plan> Program<'plan> {
     /// may forbid anything else.
     fn load_filter(&self, state: &[u8], agent: Option<OwnedFd>) -> Result<()> {
         let Some(filter) = self.filter else { return Ok(()) };
-        let privileged = needs_privilege_for_filter(self.process, Some(filter));
         let loaded = match agent {
             Some(agent) if filter.notify => listener::load(filter, agent, state),
-            _ => filter.load().map(drop).during(|| "seccomp"),
+            _ => seccomp::load(&filter.program, filter.flags).map(drop).during(|| "seccomp"),
         };
         loaded.context(|| "linux.seccomp")?;
-        if privileged {
-            caps::apply(&self.process.capabilities, false)
+        if let Some(sets) = &self.last_capabilities {
+            crate::sys::caps::set(sets)
+                .during(|| "capset")
                 .map_err(|error| error.context("linux.seccomp").hint("The profile must allow capset."))?;
         }
         Ok(())
@@ -140,7 +131,7 @@ impl<'plan> Program<'plan> {
 }
 
 /// Without no_new_privileges the kernel wants CAP_SYS_ADMIN of who loads a filter, seccomp(2).
-fn needs_privilege_for_filter(process: &Process, filter: Option<&Filter>) -> bool {
+fn needs_privilege(process: &Process, filter: Option<&Filter>) -> bool {
     filter.is_some() && !process.no_new_privileges && !process.capabilities.has_sys_admin()
 }
 

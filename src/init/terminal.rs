@@ -1,16 +1,17 @@
 //! The standard streams: a terminal of the container's own, or what the caller gave.
 
 use super::channel::{Channel, Message};
-use super::program::open_in_root;
 use crate::error::{Context, During, Error, Result};
 use crate::plan::process::Process;
+use crate::sys::fs::open_in_root;
 use crate::sys::{process as sys, tty};
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{OFlag, ResolveFlag};
 use nix::libc;
 use nix::sys::stat::{FileStat, fstat, major, minor};
 use nix::unistd::{Uid, fchown};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 /// Opens a terminal in the container's devpts and sends its other end to the parent; `None` when none is wanted.
 ///
@@ -26,7 +27,7 @@ pub fn open(root: &OwnedFd, process: &Process, channel: &Channel) -> Result<Opti
 }
 
 fn open_pty(root: BorrowedFd, process: &Process, channel: &Channel) -> Result<OwnedFd> {
-    let master = open_in_root(root, c"dev/ptmx", OFlag::O_RDWR | OFlag::O_NOCTTY).during(|| "open /dev/ptmx")?;
+    let master = open_in_root(root, Path::new("dev/ptmx"), OFlag::O_RDWR | OFlag::O_NOCTTY, ResolveFlag::empty()).during(|| "open /dev/ptmx")?;
     // The image or a volume may have put anything there: CVE-2025-52565.
     let stat = fstat(&master).during(|| "stat /dev/ptmx")?;
     if !is_device(&stat, 5, 2) {
@@ -80,7 +81,8 @@ fn own_stream(root: BorrowedFd, number: i32, uid: u32) -> Result<()> {
     };
     let Ok(stat) = fstat(stream) else { return Ok(()) };
     if is_device(&stat, 1, 3) {
-        let null = open_in_root(root, c"dev/null", OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_NONBLOCK);
+        let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
+        let null = open_in_root(root, Path::new("dev/null"), flags, ResolveFlag::empty());
         if let Ok(null) = null
             && fstat(&null).is_ok_and(|stat| is_device(&stat, 1, 3))
         {

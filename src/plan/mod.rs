@@ -109,7 +109,7 @@ impl Plan {
         };
         let filesystem = filesystem::filesystem(config, &surroundings)?;
         let process = config.process.as_ref().ok_or_else(|| Error::new("is missing").context("process"))?;
-        let (process, mut notes) = Process::plan(process, &config.linux, options.preserve_fds)?;
+        let (process, mut notes) = Process::plan(process, &config.linux, !namespaces.is_inherited(Kind::User), options.preserve_fds)?;
         let (seccomp, listener) = filter(config, options, &mut notes)?;
         Ok(Self {
             id: id.into(),

@@ -79,14 +79,21 @@ pub struct Rlimit {
 }
 
 impl Process {
-    /// Plans a validated process; notes say what the process does not get although it was asked for.
+    /// Plans a validated process. In a user namespace of its own it can have every capability, else only what berth
+    /// has. Notes say what the process does not get although it was asked for.
     ///
     /// # Errors
     /// For unknown names; the error names the field.
-    pub fn plan(process: &config::Process, linux: &config::Linux, preserve_fds: u32) -> Result<(Self, Vec<String>)> {
-        let mut notes = Vec::new();
-        let names = process.capabilities.clone().unwrap_or_default();
-        let capabilities = Sets::from_names(&names, &mut notes);
+    pub fn plan(
+        process: &config::Process,
+        linux: &config::Linux,
+        user_namespace: bool,
+        preserve_fds: u32,
+    ) -> Result<(Self, Vec<String>)> {
+        let (mut capabilities, mut notes) = Sets::from_config(process.capabilities.as_ref())?;
+        if !user_namespace {
+            notes.extend(capabilities.limit(&Sets::current()?));
+        }
         let plan = Self {
             args: strings(&process.args).context(|| "process.args")?,
             env: environment(&process.env)?,
@@ -222,7 +229,7 @@ mod tests {
     #[test]
     fn a_variable_is_found_by_its_whole_name() {
         let process = config::Process { env: vec!["HOMES=x".into(), "HOME=".into()], ..Default::default() };
-        let (plan, _) = Process::plan(&process, &config::Linux::default(), 0).unwrap();
+        let (plan, _) = Process::plan(&process, &config::Linux::default(), true, 0).unwrap();
         assert_eq!(plan.variable("HOME"), Some(&b""[..]));
         assert_eq!(plan.variable("HOM"), None);
     }

@@ -147,6 +147,13 @@ pub fn clone_tree(at: BorrowedFd<'_>, path: &CStr, reach: Reach) -> Result<Owned
     check(unsafe { libc::syscall(libc::SYS_open_tree, at.as_raw_fd(), path.as_ptr(), flags) }).map(owned)
 }
 
+/// A detached, read-only mount of one open file, for as long as it is open.
+pub fn read_only_clone(file: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let clone = clone_tree(file, c"", Reach::Top)?;
+    set_attr(clone.as_fd(), Reach::Top, &MountAttr { set: ATTR_RDONLY, ..MountAttr::default() })?;
+    Ok(clone)
+}
+
 /// Attaches the mount `from` to what `to` refers to, move_mount(2).
 pub fn attach(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<()> {
     let (empty, flags) = (c"".as_ptr(), MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
