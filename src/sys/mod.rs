@@ -4,6 +4,8 @@
 //! [`Errno`](nix::errno::Errno) (the caller knows the context) and name their manual page.
 #![allow(unsafe_code)]
 
+pub mod bpf;
+
 use nix::errno::Errno;
 use std::ffi::c_long;
 
