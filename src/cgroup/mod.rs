@@ -17,6 +17,7 @@ use std::path::PathBuf;
 
 pub mod convert;
 pub mod create;
+mod dbus;
 pub mod devices;
 pub mod files;
 pub mod freeze;
@@ -69,6 +70,7 @@ pub struct Request<'a> {
 #[derive(Debug, Clone)]
 pub struct Plan {
     record: Record,
+    layout: settings::Layout,
     settings: Vec<Setting>,
     devices: devices::Rules,
     owner: Option<(u32, u32)>,
@@ -215,6 +217,13 @@ pub trait Cgroup {
     /// When it does not exist or `path` would leave the container's cgroup.
     fn sub(&self, path: &str) -> Result<Box<dyn Cgroup>>;
 
+    /// The cgroup that `init` is in now, this one or one below it: where an init such as systemd has given the
+    /// controllers to children, nothing else can enter this one (`EBUSY`; cgroups(7), "no internal processes").
+    ///
+    /// # Errors
+    /// When `init` is gone or has left the container's cgroup.
+    fn beside(&self, init: Pid) -> Result<Box<dyn Cgroup>>;
+
     /// What the container has used.
     ///
     /// # Errors
@@ -242,10 +251,10 @@ pub fn plan(host: &Host, request: &Request) -> Result<Plan> {
         None => paths::cgroupfs(host, request)?,
         Some(unit) => host.below_root(unit.path()),
     };
-    let layout = settings::Layout::planned(host, &paths);
+    let layout = settings::Layout::planned(host, &paths, request.rootless);
     let settings = settings::settings(&layout, request.resources)?;
     let record = Record { driver: request.driver, paths, unit: unit.as_ref().map(systemd::Unit::record) };
-    Ok(Plan { record, settings, devices, owner: request.owner, unit })
+    Ok(Plan { record, layout, settings, devices, owner: request.owner, unit })
 }
 
 /// The cgroup of a plan, to be created.
