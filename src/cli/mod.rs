@@ -104,7 +104,7 @@ enum Command {
     /// Run another process in a container
     Exec(exec::Exec),
     /// Print what this runtime can do
-    Features,
+    Features(features::Features),
     /// Send a signal to a container
     Kill(kill::Kill),
     /// List all containers
@@ -165,7 +165,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Command::Delete(command) => done(command.run(global)),
         Command::Events(command) => done(command.run(global)),
         Command::Exec(command) => command.run(global).map_err(|error| error.code(EXEC_FAILURE)),
-        Command::Features => done(features::run()),
+        Command::Features(command) => done(command.run()),
         Command::Kill(command) => done(command.run(global)),
         Command::List(command) => done(command.run(global)),
         Command::Pause(command) => done(command.run(global)),
