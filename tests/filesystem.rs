@@ -134,7 +134,7 @@ impl Bundle {
 /// The options of the mount at `path` and its optional fields, from /proc/self/mountinfo, which needs `proc()`.
 fn mount_line(path: &str) -> String {
     let table = fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
-    let line = table.lines().filter(|line| line.split(' ').nth(4) == Some(path)).next_back();
+    let line = table.lines().rfind(|line| line.split(' ').nth(4) == Some(path));
     line.unwrap_or_else(|| panic!("{path} is not mounted:\n{table}")).to_owned()
 }
 

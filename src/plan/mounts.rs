@@ -188,7 +188,7 @@ impl Planner<'_> {
             _ => {}
         }
         let has_maps = !mount.uid_mappings.is_empty() || !mount.gid_mappings.is_empty();
-        if (has_maps || options.idmap) && !(options.bind && !options.remount) {
+        if (has_maps || options.idmap) && (options.remount || !options.bind) {
             return Err(Error::new("id maps work only with bind mounts"));
         }
         let kind = self.kind(mount, &mut options)?;
