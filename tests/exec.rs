@@ -425,18 +425,8 @@ fn the_pid_limit_of_the_container_counts() {
 }
 
 #[test]
-fn an_unset_umask_is_022() {
+fn no_signal_is_blocked() {
     let bundle = running();
-    let words = ["exec", &bundle.id, "sh", "-c", "umask"];
-    bundle.wrapped(&["sh", "-c", "umask 077; exec \"$@\"", "sh"], &words).output().ok().prints("0022");
-}
-
-#[test]
-fn blocked_and_ignored_signals_of_the_caller_do_not_get_in() {
-    let bundle = running();
-    if !host::has("env") {
-        skip!("the host has no env");
-    }
     let words = ["exec", &bundle.id, "grep", "-E", "Sig(Blk|Ign)", "/proc/self/status"];
     let output = bundle.cmd(&words).output().ok();
     assert!(output.stdout.contains(&format!("SigBlk:\t{}", "0".repeat(16))), "{output}");
