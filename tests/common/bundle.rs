@@ -235,6 +235,11 @@ impl Bundle {
     /// A command of berth started through another program, such as `setsid -c`.
     pub fn wrapped<W: AsRef<str>, S: AsRef<str>>(&self, wrapper: &[W], words: &[S]) -> Cmd {
         self.write();
+        self.prepared(wrapper, words)
+    }
+
+    /// The same without writing the configuration.
+    fn prepared<W: AsRef<str>, S: AsRef<str>>(&self, wrapper: &[W], words: &[S]) -> Cmd {
         let mut all: Vec<String> = wrapper.iter().map(|word| word.as_ref().to_string()).collect();
         all.push(host::binary().display().to_string());
         all.extend(["--root".to_string(), self.root().display().to_string()]);
@@ -261,11 +266,19 @@ impl Bundle {
         self.berth(&["run", &self.id])
     }
 
+    /// `run` of another program than that of the configuration.
+    #[track_caller]
+    pub fn run_args(&self, args: &[&str]) -> Output {
+        let mut config = self.config.clone();
+        config::set(&mut config, "/process/args", json!(args));
+        fs::write(self.dir().join("config.json"), config.to_string()).expect("config.json can be written");
+        self.prepared::<&str, &str>(&[], &["run", &self.id]).output()
+    }
+
     /// `run` of a shell script, whatever the configuration said before.
     #[track_caller]
-    pub fn run_sh(mut self, script: &str) -> Output {
-        config::set(&mut self.config, "/process/args", json!(["sh", "-c", script]));
-        self.run()
+    pub fn run_sh(&self, script: &str) -> Output {
+        self.run_args(&["sh", "-c", script])
     }
 
     /// `create`, which must succeed; the output goes on receiving what the container writes.
