@@ -411,6 +411,13 @@ impl Bundle {
         panic!("left behind:\n{}", found.join("\n"));
     }
 
+    /// Deletes the container, if there is one, and demands that nothing of it is left.
+    #[track_caller]
+    pub fn assert_clean_after_delete(&self) {
+        self.delete_force();
+        self.assert_clean();
+    }
+
     /// The text by which processes and mounts of this test are known.
     fn marker(&self) -> String {
         self.directory.path().file_name().expect("a temporary name").to_string_lossy().into_owned()
