@@ -58,14 +58,14 @@ fn the_message_on_the_console_socket_names_the_terminal() {
 }
 
 #[test]
-fn a_newline_is_not_turned_into_two_characters() {
+fn a_newline_is_not_turned_into_two_characters_in_the_foreground() {
     let bundle = terminal("echo one; echo two");
-    let screen = created(&bundle);
-    bundle.start();
-    screen.until_shows("two");
-    bundle.until_status("stopped");
-    assert!(!screen.shown().contains('\r'), "ONLCR is off: {:?}", screen.shown());
-    assert!(!screen.settings().output_flags.contains(nix::sys::termios::OutputFlags::ONLCR));
+    let (side, output) = (Screen::open(), bundle.path("output"));
+    let stdin = Stdio::from(side.1.try_clone().unwrap());
+    let command = bundle.wrapped(&["setsid", "--wait", "--ctty"], &["run", &bundle.id]);
+    let file = std::fs::File::create(&output).unwrap();
+    command.stdin(stdin).stdout(file).output().ok();
+    assert_eq!(std::fs::read_to_string(output).unwrap(), "one\ntwo\n");
 }
 
 #[test]
@@ -90,16 +90,13 @@ fn the_terminal_belongs_to_the_user_and_the_group_tty() {
 
 #[test]
 fn the_program_has_a_controlling_terminal_and_job_control() {
-    let bundle = terminal("set -m; sleep 1000 & jobs; fg; echo back $?; ps -o tty,args | grep -v grep | grep 'sh -c'; echo end");
+    let bundle = terminal("trap 'echo interrupted; exit' INT; echo tty $(cut -d' ' -f7,8 /proc/1/stat); echo x > /dev/tty; while :; do sleep 0.05; done");
     let screen = created(&bundle);
     bundle.start();
-    screen.until_shows("sleep 1000");
-    // Control-C reaches the job in the foreground only when the terminal controls the session.
-    eventually("the job ends", || {
-        screen.types("\u{3}");
-        screen.shown().contains("back 130").then_some(())
-    });
-    screen.until_shows("end");
+    // Device 136:0, and the program's process group in its foreground.
+    screen.until_shows("tty 34816 1\nx\n");
+    screen.types("\u{3}");
+    screen.until_shows("interrupted");
     bundle.until_status("stopped");
 }
 

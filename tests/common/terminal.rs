@@ -35,9 +35,9 @@ impl Screen {
         (Self::new(master), slave)
     }
 
-    /// Everything that was shown so far.
+    /// Everything that was shown so far, without carriage returns.
     pub fn shown(&self) -> String {
-        String::from_utf8_lossy(&self.shown.lock().expect("no reader panics")).into_owned()
+        String::from_utf8_lossy(&self.shown.lock().expect("no reader panics")).replace('\r', "")
     }
 
     /// Waits until `words` were shown.
