@@ -16,6 +16,7 @@ pub mod cgroup;
 pub mod cli;
 pub mod container;
 pub mod error;
+pub mod hooks;
 pub mod init;
 pub mod log;
 pub mod plan;

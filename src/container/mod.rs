@@ -1,1 +1,156 @@
-//! (room)
+//! The life of a container seen from outside, one file per operation.
+
+pub mod create;
+pub mod delete;
+pub mod exec;
+pub mod foreground;
+pub mod idmap;
+pub mod kill;
+pub mod launch;
+pub mod notify;
+pub mod seal;
+pub mod sockets;
+pub mod start;
+pub mod state;
+pub mod store;
+
+use crate::bundle::Bundle;
+use crate::bundle::config::Config;
+use crate::cgroup::{self, Cgroup};
+use crate::error::{Context, Error, Result};
+use crate::sys::process;
+use state::{State, Status};
+use std::os::fd::{AsFd, OwnedFd};
+use store::{Entry, Store};
+
+/// A container that exists, as its directory describes it.
+#[derive(Debug)]
+pub struct Container {
+    /// Its directory.
+    pub entry: Entry,
+    /// What is remembered of it.
+    pub state: State,
+}
+
+impl Container {
+    /// Finds a container by its id.
+    ///
+    /// # Errors
+    /// When there is none, or its state is damaged.
+    pub fn open(store: &Store, id: &str) -> Result<Self> {
+        let entry = store.open(id)?;
+        let state = entry.load()?;
+        Ok(Self { entry, state })
+    }
+
+    /// Finds a container and keeps other berths from changing it.
+    ///
+    /// # Errors
+    /// As [`Container::open`], and when another berth does not let go of it.
+    pub fn open_locked(store: &Store, id: &str) -> Result<Self> {
+        let mut entry = store.open(id)?;
+        entry.lock()?;
+        let state = entry.load()?;
+        Ok(Self { entry, state })
+    }
+
+    /// Where in its life the container is now.
+    pub fn status(&self) -> Status {
+        if !self.state.init().is_some_and(state::Identity::is_alive) {
+            // Before init exists, `create` is at work, or was killed at work.
+            return if self.state.init().is_none() && self.entry.is_locked_by_another() {
+                Status::Creating
+            } else {
+                Status::Stopped
+            };
+        }
+        if !self.state.complete {
+            Status::Creating
+        } else if self.entry.waits_for_start() {
+            Status::Created
+        } else if self.cgroup().and_then(|cgroup| cgroup.is_frozen()).unwrap_or(false) {
+            Status::Paused
+        } else {
+            Status::Running
+        }
+    }
+
+    /// The cgroup of the container.
+    ///
+    /// # Errors
+    /// When its record is damaged.
+    pub fn cgroup(&self) -> Result<Box<dyn Cgroup>> {
+        cgroup::open(&self.state.cgroup).context(|| self.state.id.clone())
+    }
+
+    /// The configuration that `create` used.
+    ///
+    /// # Errors
+    /// When its copy is damaged.
+    pub fn config(&self) -> Result<Config> {
+        let raw = self.entry.read(store::CONFIG)?;
+        crate::bundle::parse(&raw, &self.entry.path().join(store::CONFIG).display().to_string())
+    }
+
+    /// A fd of init that stays with it whatever becomes of its pid.
+    ///
+    /// # Errors
+    /// When init has ended: "container not running", which engines look for.
+    pub fn init(&self) -> Result<OwnedFd> {
+        let gone = || Error::new("container not running").context(self.state.id.clone());
+        let init = self.state.init().ok_or_else(gone)?;
+        let pidfd = process::pidfd_open(init.pid).map_err(|_| gone())?;
+        // Looked at after the fd was opened: the fd is init's, or there is another start time.
+        if init.is_alive() { Ok(pidfd) } else { Err(gone()) }
+    }
+
+    /// Kills every process of the container and waits until init is gone.
+    ///
+    /// # Errors
+    /// When the kernel refuses, or processes do not die in time.
+    pub fn kill_all(&self) -> Result<()> {
+        let init = self.init().ok();
+        if let Some(init) = &init {
+            let _ = process::pidfd_send_signal(init.as_fd(), nix::libc::SIGKILL);
+        }
+        let cgroup = self.cgroup()?;
+        if cgroup.exists() && !self.state.cgroup.paths.is_empty() {
+            cgroup.kill()?;
+        }
+        if let Some(init) = &init {
+            wait_for_end(init)?;
+        }
+        Ok(())
+    }
+}
+
+/// Waits until a process that was sent SIGKILL is gone.
+fn wait_for_end(pidfd: &OwnedFd) -> Result<()> {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    /// Milliseconds. Dying needs no more than the end of a system call.
+    const PATIENCE: u16 = 10_000;
+    loop {
+        match poll(&mut [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)], PollTimeout::from(PATIENCE)) {
+            Ok(0) => {
+                return Err(Error::new("the container's init does not die")
+                    .hint("It hangs in a system call; look at /proc/<pid>/stack."));
+            }
+            Ok(_) => return Ok(()),
+            Err(nix::errno::Errno::EINTR) => {}
+            Err(errno) => return Err(Error::sys("poll", errno)),
+        }
+    }
+}
+
+/// The directory of compiled system call filters.
+pub fn seccomp_cache(store: &Store) -> std::path::PathBuf {
+    store.root().join(".cache/seccomp")
+}
+
+/// Reads the bundle of a new container.
+///
+/// # Errors
+/// As [`Bundle::load`].
+pub fn load_bundle(path: &std::path::Path) -> Result<Bundle> {
+    Bundle::load(path, "config.json")
+}

@@ -1,1 +1,137 @@
-//! (room)
+//! The life of a container from its first instruction to its program: the new process, step by step.
+//!
+//! Nothing is decided here; the [`Plan`] says what to do. Nothing panics here; every failure travels to the parent.
+
+mod cgroups;
+pub mod channel;
+mod copyup;
+mod devices;
+pub mod exec;
+pub mod identity;
+pub mod limits;
+pub mod listener;
+mod masks;
+mod mounts;
+pub mod procfs;
+pub mod program;
+pub mod rootfs;
+pub mod sources;
+pub mod terminal;
+
+use crate::container::launch;
+use crate::error::{Context, During, Result};
+use crate::hooks;
+use crate::plan::Plan;
+use crate::plan::namespaces::Kind;
+use crate::sys::process as sys;
+use channel::{Channel, Message};
+use nix::sched::{CloneFlags, unshare};
+use program::Program;
+use rootfs::Rootfs;
+use sources::Sources;
+use std::os::fd::OwnedFd;
+
+/// What the parent has prepared; the new process inherits it with its memory.
+#[derive(Debug)]
+pub struct Inherited {
+    /// The way to the parent.
+    pub channel: Channel,
+    /// Mount sources that only the parent could open.
+    pub sources: Sources,
+    /// Where to wait for `start`; `run` does not.
+    pub exec_fifo: Option<OwnedFd>,
+    /// The connection to the agent of notified system calls.
+    pub agent: Option<OwnedFd>,
+    /// Whether to wait until the parent has given ids and moved us to our cgroup.
+    pub waits: bool,
+    /// Whether the cgroup namespace is still to be made, after that wait.
+    pub late_cgroup_namespace: bool,
+    /// Whether the time namespace is still to be made.
+    pub late_time_namespace: bool,
+}
+
+/// Runs the new process to its program; comes back only to end it.
+pub fn run(plan: &Plan, inherited: Inherited) -> ! {
+    let Inherited { channel, .. } = &inherited;
+    let failed = |error| {
+        // When the parent is gone, nobody asks.
+        let _ = channel.send(&Message::Failed(error));
+        sys::exit_now(1)
+    };
+    let sources = std::mem::take(&mut inherited.sources);
+    let program = set_up(plan, channel, &inherited, sources).unwrap_or_else(|error| failed(error));
+    let state = match channel.send(&Message::Ready).and_then(|()| channel.wait_to_proceed()) {
+        Ok(state) => state,
+        Err(error) => failed(error),
+    };
+    program.start(state, inherited)
+}
+
+/// Everything that can be done before `start`.
+fn set_up<'plan>(plan: &'plan Plan, channel: &Channel, inherited: &Inherited) -> Result<Program<'plan>> {
+    let process = &plan.process;
+    let user_namespace = !plan.namespaces.is_inherited(Kind::User);
+    if inherited.waits {
+        channel.wait_to_proceed()?; // ids, cgroup and limits come from outside
+    }
+    if user_namespace {
+        identity::become_root()?; // of the user namespace: the new mounts belong to it
+    }
+    make_late_namespaces(plan, inherited)?;
+    sys::set_dumpable(false).during(|| "prctl(PR_SET_DUMPABLE)")?; // from here on the image is near: CVE-2016-9962
+    if let Some(name) = &plan.keyring {
+        limits::join_keyring(name)?; // the caller's keys stay outside
+    }
+    if plan.namespaces.is_new(Kind::Network) {
+        sys::bring_up(c"lo").during(|| "bring up the loopback interface")?;
+    }
+
+    let mut rootfs = Rootfs::prepare(&plan.filesystem, &inherited.sources)?;
+    rootfs.mount_all()?;
+    rootfs.make_devices()?;
+    run_hooks_before_pivot(plan, channel)?;
+    let procfs = rootfs.procfs()?;
+    limits::write_sysctls(&procfs, &plan.sysctl)?; // while /proc/sys can still be written
+    rootfs.mask()?;
+    rootfs.ensure_cwd(process)?; // engines expect it to be made
+    rootfs.enter()?; // pivot_root: the host's files are gone
+    let root = program::open_root()?;
+    let terminal = terminal::open(&root, process, channel)?;
+    if let Some(terminal) = &terminal {
+        rootfs.bind_console(terminal)?;
+    }
+    rootfs.finish()?; // read-only at last
+
+    limits::set_names(plan)?;
+    if !user_namespace {
+        // Raising a hard limit needs the host's CAP_SYS_RESOURCE; in a user namespace the parent has done it.
+        limits::apply_rlimits(&process.rlimits, None)?;
+        limits::set_oom_score(&procfs, process)?;
+    }
+    limits::apply(process)?;
+    terminal::take_streams(&root, terminal, process)?; // a session of its own, its terminal, its /dev/null
+    Program::prepare(process, plan.seccomp.as_ref(), procfs, &root, &plan.hooks.start_container)
+}
+
+fn make_late_namespaces(plan: &Plan, inherited: &Inherited) -> Result<()> {
+    if inherited.late_cgroup_namespace {
+        // Its root is the cgroup that we are in now.
+        unshare(CloneFlags::CLONE_NEWCGROUP).during(|| "unshare(CLONE_NEWCGROUP)").context(|| "linux.namespaces")?;
+    }
+    if inherited.late_time_namespace {
+        launch::make_time_namespace(&plan.namespaces.time_offsets)?;
+    }
+    Ok(())
+}
+
+/// prestart and createRuntime hooks run outside, createContainer hooks in here: all see the finished mounts, and the
+/// programs of all are looked up on the host (config.md "POSIX-platform Hooks").
+fn run_hooks_before_pivot(plan: &Plan, channel: &Channel) -> Result<()> {
+    let hooks = &plan.hooks;
+    if hooks.prestart.is_empty() && hooks.create_runtime.is_empty() && hooks.create_container.is_empty() {
+        return Ok(());
+    }
+    channel.send(&Message::BeforePivot)?;
+    let state = channel.wait_to_proceed()?;
+    hooks::run_all("createContainer", &hooks.create_container, &state)
+}

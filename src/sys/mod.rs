@@ -4,6 +4,14 @@
 //! [`Errno`](nix::errno::Errno) (the caller knows the context) and name their manual page.
 #![allow(unsafe_code)]
 
+pub mod caps;
+pub mod clone;
+pub mod fs;
+pub mod mount;
+pub mod process;
+pub mod seccomp;
+pub mod tty;
+
 use nix::errno::Errno;
 use std::ffi::c_long;
 

@@ -1,1 +1,0 @@
-//! Checks of `config.json` that need no host: ranges, names, contradictions.

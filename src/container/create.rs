@@ -1,0 +1,291 @@
+//! Making a container: everything that surrounds the new process, in order, and undone when a step fails.
+
+use super::launch::{Joins, Launch};
+use super::state::{Identity, State, Status};
+use super::store::{self, Entry, Store};
+use super::{idmap, sockets};
+use crate::bundle::Bundle;
+use crate::cgroup::{self, Cgroup};
+use crate::error::{Context, During, Error, Result};
+use crate::init::channel::{Channel, Message};
+use crate::init::sources::open_sources;
+use crate::init::{self, Inherited, limits, listener};
+use crate::plan::Plan;
+use crate::plan::namespaces::Kind;
+use crate::security::labels;
+use crate::sys::clone::Child;
+use crate::sys::process;
+use crate::{hooks, log};
+use nix::unistd::Pid;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+
+/// Who wants to be told what about the new process.
+#[derive(Debug, Default)]
+pub struct Reports {
+    /// `--pid-file`
+    pub pid_file: Option<PathBuf>,
+    /// `--console-socket`
+    pub console_socket: Option<PathBuf>,
+    /// `--pidfd-socket`
+    pub pidfd_socket: Option<PathBuf>,
+}
+
+/// What becomes of the new process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// It waits for `start`.
+    Wait,
+    /// It executes its program at once.
+    Run,
+}
+
+/// A container that has just been made; init is a child of this process.
+#[derive(Debug)]
+pub struct Created {
+    /// Its directory, locked.
+    pub entry: Entry,
+    /// What is remembered of it.
+    pub state: State,
+    /// Its init.
+    pub init: Child,
+    /// The other end of its terminal, when nobody else got it.
+    pub terminal: Option<OwnedFd>,
+}
+
+/// Makes the container of a plan.
+///
+/// # Errors
+/// Whatever fails; then nothing is left of the container.
+pub fn create(store: &Store, bundle: &Bundle, plan: Plan, reports: &Reports, then: Then) -> Result<Created> {
+    labels::check(&plan.process)?;
+    for note in &plan.notes {
+        log::warn(note);
+    }
+    let joins = Joins::open(&plan.namespaces)?;
+    let agent = plan.listener.as_ref().map(listener::connect_agent).transpose()?;
+    let sources = open_sources(&plan.filesystem)?;
+    let cgroup = cgroup::prepare(plan.cgroup.clone())?;
+
+    let entry = store.create(&plan.id)?;
+    let mut state = State::new(&plan.id, bundle.path.clone(), plan.filesystem.root.clone(), &bundle.config, plan.cgroup.record());
+    state.no_pivot = plan.filesystem.enter != crate::plan::filesystem::Enter::Pivot;
+    let mut making = Making { entry, state, cgroup, cgroup_made: false, init: None, hooks_ran: false, plan: &plan };
+    let made = making.record(bundle, then).and_then(|exec_fifo| {
+        making.make_cgroup()?;
+        let terminal = making.make_process(reports, then, Prepared { joins, agent, sources, exec_fifo })?;
+        Ok(terminal)
+    });
+    match made {
+        Ok(terminal) => making.finish(terminal),
+        Err(error) => {
+            let error = making.explain(error);
+            making.undo();
+            Err(error)
+        }
+    }
+}
+
+struct Prepared {
+    joins: Joins,
+    agent: Option<OwnedFd>,
+    sources: crate::init::sources::Sources,
+    exec_fifo: Option<OwnedFd>,
+}
+
+/// A container that is being made.
+struct Making<'plan> {
+    entry: Entry,
+    state: State,
+    cgroup: Box<dyn Cgroup>,
+    cgroup_made: bool,
+    init: Option<Child>,
+    hooks_ran: bool,
+    plan: &'plan Plan,
+}
+
+impl Making<'_> {
+    /// Remembers what is about to be made, so that `delete --force` finds it if we die.
+    fn record(&mut self, bundle: &Bundle, then: Then) -> Result<Option<OwnedFd>> {
+        self.entry.write(store::CONFIG, &bundle.raw)?;
+        self.entry.save(&self.state)?;
+        match then {
+            Then::Wait => self.entry.make_exec_fifo().map(Some),
+            Then::Run => Ok(None),
+        }
+    }
+
+    fn make_cgroup(&mut self) -> Result<()> {
+        self.cgroup.create()?;
+        self.cgroup_made = true;
+        Ok(())
+    }
+
+    fn make_process(&mut self, reports: &Reports, then: Then, prepared: Prepared) -> Result<Option<OwnedFd>> {
+        let plan = self.plan;
+        let Prepared { joins, agent, sources, exec_fifo } = prepared;
+        let entry = self.cgroup.entry()?;
+        let needs_enter = plan.cgroup.needs_enter();
+        let late_cgroup_namespace = needs_enter && plan.namespaces.is_new(Kind::Cgroup);
+        let late_time_namespace = joins.late_time_namespace(&plan.namespaces);
+        let waits = needs_enter || plan.namespaces.is_new(Kind::User);
+        let (channel, inits) = Channel::pair()?;
+        let launch = Launch {
+            namespaces: &plan.namespaces,
+            joins: &joins,
+            cgroup: entry.as_ref().map(AsFd::as_fd),
+            late_cgroup_namespace,
+        };
+        let Some(child) = launch.start(&channel, &inits)? else {
+            drop(channel);
+            drop(joins);
+            let inherited =
+                Inherited { channel: inits, sources, exec_fifo, agent, waits, late_cgroup_namespace, late_time_namespace };
+            init::run(plan, inherited);
+        };
+        drop((inits, sources, exec_fifo, agent));
+        let pid = child.pid;
+        self.init = Some(child);
+        self.state.set_init(Identity::of(pid)?);
+        self.state.namespace_paths = namespace_paths(pid);
+        self.entry.save(&self.state)?;
+
+        self.settle(pid, &channel, waits, needs_enter)?;
+        let terminal = self.converse(&channel, reports)?;
+        self.complete(pid, &channel, reports, then)?;
+        Ok(terminal)
+    }
+
+    /// What init cannot do for itself. Where it need not wait for that, it goes on meanwhile.
+    fn settle(&mut self, pid: Pid, channel: &Channel, waits: bool, needs_enter: bool) -> Result<()> {
+        let plan = self.plan;
+        if plan.namespaces.is_new(Kind::User) {
+            idmap::write(pid, &plan.namespaces.uid_map, &plan.namespaces.gid_map)?;
+        }
+        if !plan.namespaces.is_inherited(Kind::User) {
+            limits::apply_rlimits(&plan.process.rlimits, Some(pid))?;
+            set_oom_score(pid, plan.process.oom_score_adj)?;
+        }
+        process::reset_affinity(pid);
+        if needs_enter {
+            self.cgroup.enter(pid)?;
+        }
+        self.cgroup.apply_limits()?;
+        if waits {
+            channel.send(&Message::Proceed(Vec::new()))?;
+        }
+        self.cgroup.apply_devices()
+    }
+
+    /// Answers init until it is ready.
+    fn converse(&mut self, channel: &Channel, reports: &Reports) -> Result<Option<OwnedFd>> {
+        let mut terminal = None;
+        loop {
+            match channel.receive()? {
+                Some(Message::BeforePivot) => {
+                    self.hooks_ran = true;
+                    self.run_hooks()?;
+                    channel.send(&Message::Proceed(self.state.for_hooks(Status::Creating)))?;
+                }
+                Some(Message::Terminal(master)) => match &reports.console_socket {
+                    Some(path) => sockets::send_terminal(path, &master)?,
+                    None => terminal = Some(master),
+                },
+                Some(Message::Ready) => return Ok(terminal),
+                Some(Message::Failed(error)) => return Err(error),
+                Some(message) => return Err(Error::new(format!("init sent {message:?} out of turn"))),
+                None => return Err(Error::new("the container's init died before its program was ready")),
+            }
+        }
+    }
+
+    fn run_hooks(&self) -> Result<()> {
+        let hooks = &self.plan.hooks;
+        hooks::run_all("prestart", &hooks.prestart, &self.state.for_hooks(Status::Created))?;
+        hooks::run_all("createRuntime", &hooks.create_runtime, &self.state.for_hooks(Status::Creating))
+    }
+
+    /// The point of no return: the container is there, and init goes on.
+    fn complete(&mut self, pid: Pid, channel: &Channel, reports: &Reports, then: Then) -> Result<()> {
+        self.state.complete = true;
+        self.entry.save(&self.state)?;
+        if let (Some(path), Some(init)) = (&reports.pidfd_socket, &self.init) {
+            sockets::send_pidfd(path, &init.pidfd)?;
+        }
+        if let Some(path) = &reports.pid_file {
+            sockets::write_pid_file(path, pid)?;
+        }
+        let status = if then == Then::Wait { Status::Created } else { Status::Running };
+        let state = self.state.specified(status);
+        let message = match &self.plan.listener {
+            Some(agent) => listener::process_state(&state, pid.as_raw(), agent),
+            None => self.state.for_hooks(status),
+        };
+        channel.send(&Message::Proceed(message))?;
+        match then {
+            Then::Wait => Ok(()),
+            Then::Run => wait_for_program(channel),
+        }
+    }
+
+    fn finish(self, terminal: Option<OwnedFd>) -> Result<Created> {
+        let Making { entry, state, init, .. } = self;
+        let init = init.ok_or_else(|| Error::new("the container has no init"))?;
+        Ok(Created { entry, state, init, terminal })
+    }
+
+    /// An init that the kernel killed says nothing itself.
+    fn explain(&self, error: Error) -> Error {
+        match self.cgroup.oom_kills() {
+            Some(kills) if self.cgroup_made && kills > 0 => error
+                .context("the container ran out of memory while it was made")
+                .hint("Raise linux.resources.memory.limit."),
+            _ => error,
+        }
+    }
+
+    /// Takes back everything; what cannot be taken back is logged, the first error is the one that counts.
+    fn undo(&mut self) {
+        if let Some(init) = &self.init {
+            let _ = process::pidfd_send_signal(init.pidfd.as_fd(), nix::libc::SIGKILL);
+            let _ = nix::sys::wait::waitpid(init.pid, None);
+        }
+        if self.cgroup_made
+            && let Err(error) = self.cgroup.kill().and_then(|()| self.cgroup.destroy())
+        {
+            log::warn(error.context("removing the cgroup"));
+        }
+        if self.hooks_ran {
+            hooks::run_each("poststop", &self.plan.hooks.poststop, &self.state.for_hooks(Status::Stopped));
+        }
+        if let Err(error) = self.entry.remove() {
+            log::warn(error);
+        }
+    }
+}
+
+/// The channel closes with execve: then the program runs.
+///
+/// # Errors
+/// What init could not do, such as executing the program.
+pub fn wait_for_program(channel: &Channel) -> Result<()> {
+    match channel.receive()? {
+        None => Ok(()),
+        Some(Message::Failed(error)) => Err(error),
+        Some(message) => Err(Error::new(format!("init sent {message:?} out of turn"))),
+    }
+}
+
+/// Sets how readily the kernel kills the process; from outside, because in a user namespace it may not lower it.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn set_oom_score(pid: Pid, score: Option<i32>) -> Result<()> {
+    let Some(score) = score else { return Ok(()) };
+    let path = format!("/proc/{pid}/oom_score_adj");
+    std::fs::write(&path, score.to_string()).during(|| format!("write {score} to {path}")).context(|| "process.oomScoreAdj")
+}
+
+fn namespace_paths(pid: Pid) -> std::collections::BTreeMap<String, String> {
+    Kind::ALL.into_iter().map(|kind| (kind.runc_key().into(), format!("/proc/{pid}/ns/{}", kind.file()))).collect()
+}

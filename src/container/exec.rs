@@ -1,0 +1,259 @@
+//! `exec`: another process in a container that runs.
+
+use super::create::{Reports, set_oom_score, wait_for_program};
+use super::launch::by_intermediate;
+use super::state::Status;
+use super::{Container, sockets};
+use crate::bundle::config::{Config, ExecCpuAffinity};
+use crate::cgroup::Cgroup;
+use crate::error::{Context, During, Error, Result};
+use crate::init::channel::{Channel, Message};
+use crate::init::exec::Entrance;
+use crate::init::sources::Sources;
+use crate::init::{self, Inherited, limits, listener};
+use crate::log;
+use crate::plan::namespaces::{CLONE_NEWTIME, Kind, Namespaces};
+use crate::plan::process::Process;
+use crate::plan::{self, Options, scheduling};
+use crate::security::labels;
+use crate::sys::clone::{Child, clone3};
+use crate::sys::process;
+use nix::fcntl::{OFlag, open};
+use nix::sched::{CloneFlags, setns};
+use nix::sys::stat::{Mode, stat};
+use nix::unistd::Pid;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// What `exec` was asked for.
+#[derive(Debug)]
+pub struct Request {
+    /// The process, complete.
+    pub process: crate::bundle::config::Process,
+    /// `--cap`: more capabilities.
+    pub capabilities: Vec<String>,
+    /// Sub-cgroup to run in.
+    pub cgroup: Option<String>,
+    /// Whether to wait for a paused container instead of refusing it.
+    pub ignore_paused: bool,
+}
+
+/// A process that has been started in a container; a child of this process.
+#[derive(Debug)]
+pub struct Started {
+    /// The process.
+    pub child: Child,
+    /// The other end of its terminal, when nobody else got it.
+    pub terminal: Option<OwnedFd>,
+}
+
+/// Starts a process in a container.
+///
+/// # Errors
+/// When the container does not run, or the program cannot be executed.
+pub fn exec(container: &Container, request: Request, options: &Options, reports: &Reports) -> Result<Started> {
+    check_status(container, request.ignore_paused)?;
+    let init = container.init()?;
+    let config = container.config()?;
+    let namespaces = Namespaces::plan(&config)?;
+    let user_namespace = !namespaces.is_inherited(Kind::User);
+    let (mut process, mut notes) = Process::plan(&request.process, &config.linux, user_namespace, options.preserve_fds)?;
+    notes.extend(process.capabilities.add(&request.capabilities)?);
+    let (filter, agent) = plan::filter(&config, options, &mut notes)?;
+    labels::check(&process)?;
+    notes.iter().for_each(log::warn);
+    let connection = agent.as_ref().map(listener::connect_agent).transpose()?;
+    let pid = container.state.init_process_pid;
+    let entrance = Entrance {
+        process,
+        filter,
+        namespaces: to_join(&namespaces, pid)?,
+        in_user_namespace: false,
+        chroot: container.state.no_pivot.then(|| open_root(pid)).transpose()?,
+        init,
+        keyring: (!options.no_new_keyring).then(|| format!("_ses.{}", container.state.id)),
+    };
+    let affinity = request.process.exec_cpu_affinity.or(config.process.and_then(|process| process.exec_cpu_affinity));
+    let cgroup = match &request.cgroup {
+        Some(path) => container.cgroup()?.sub(path)?,
+        None => container.cgroup()?,
+    };
+    let mut starting = Starting { container, entrance, cgroup, affinity: affinity.unwrap_or_default(), child: None };
+    let started = starting.make(&namespaces, connection).and_then(|channel| {
+        let terminal = starting.converse(&channel, reports)?;
+        starting.complete(&channel, reports, agent.as_ref())?;
+        Ok(terminal)
+    });
+    match (started, starting.child.take()) {
+        (Ok(terminal), Some(child)) => Ok(Started { child, terminal }),
+        (Err(error), Some(child)) => {
+            // Reaped before we go: the container's init may be slow to reap orphans.
+            let _ = process::pidfd_send_signal(child.pidfd.as_fd(), nix::libc::SIGKILL);
+            let _ = nix::sys::wait::waitpid(child.pid, None);
+            Err(error)
+        }
+        (Err(error), None) => Err(error),
+        (Ok(_), None) => Err(Error::new("exec made no process")),
+    }
+}
+
+fn check_status(container: &Container, ignore_paused: bool) -> Result<()> {
+    let refused = |what: &'static str| Err(Error::new(what).context(container.state.id.clone()));
+    match container.status() {
+        Status::Created | Status::Running => Ok(()),
+        Status::Paused if ignore_paused => Ok(()),
+        Status::Paused => refused("cannot exec in a paused container (use --ignore-paused to override)"),
+        Status::Stopped => refused("cannot exec in a stopped container: container not running"),
+        Status::Creating => refused("cannot exec in a container that is being created"),
+    }
+}
+
+/// The namespaces that the child joins; a PID or time namespace only ever concerns children.
+fn to_join(namespaces: &Namespaces, init: i32) -> Result<CloneFlags> {
+    let mut flags = CloneFlags::empty();
+    for kind in namespaces.own().filter(|kind| !matches!(kind, Kind::Pid | Kind::Time)) {
+        // Joining the user namespace that one is in is an error, setns(2).
+        if kind == Kind::User && is_own(kind, init)? {
+            continue;
+        }
+        flags |= CloneFlags::from_bits_retain(kind.flag());
+    }
+    Ok(flags)
+}
+
+fn is_own(kind: Kind, pid: i32) -> Result<bool> {
+    let identity = |process: &str| {
+        let path = format!("/proc/{process}/ns/{}", kind.file());
+        stat(path.as_str()).map(|stat| (stat.st_dev, stat.st_ino)).during(|| format!("stat {path}"))
+    };
+    Ok(identity("self")? == identity(&pid.to_string())?)
+}
+
+fn open_root(pid: i32) -> Result<OwnedFd> {
+    let path = format!("/proc/{pid}/root");
+    open(path.as_str(), OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).during(|| format!("open {path}"))
+}
+
+/// An exec that is under way.
+struct Starting<'a> {
+    container: &'a Container,
+    entrance: Entrance,
+    cgroup: Box<dyn Cgroup>,
+    affinity: ExecCpuAffinity,
+    child: Option<Child>,
+}
+
+impl Starting<'_> {
+    fn make(&mut self, namespaces: &Namespaces, agent: Option<OwnedFd>) -> Result<Channel> {
+        if let Some(cpus) = self.affinity.initial.as_deref().filter(|cpus| !cpus.is_empty()) {
+            let mask = scheduling::mask(cpus).context(|| "process.execCPUAffinity.initial")?;
+            process::set_affinity(Pid::from_raw(0), &mask).during(|| "sched_setaffinity").context(|| "process.execCPUAffinity.initial")?;
+        }
+        let (channel, inits) = Channel::pair()?;
+        let entry = self.cgroup.entry()?;
+        let Some(child) = self.clone(namespaces, entry.as_ref().map(AsFd::as_fd), &channel, &inits)? else {
+            drop(channel);
+            let inherited = Inherited {
+                channel: inits,
+                sources: Sources::default(),
+                exec_fifo: None,
+                agent,
+                waits: true,
+                late_cgroup_namespace: false,
+                late_time_namespace: false,
+            };
+            init::exec::run(&self.entrance, inherited);
+        };
+        let pid = child.pid;
+        self.child = Some(child);
+        if self.entrance.namespaces.contains(CloneFlags::CLONE_NEWUSER) {
+            limits::apply_rlimits(&self.entrance.process.rlimits, Some(pid))?;
+            set_oom_score(pid, self.entrance.process.oom_score_adj)?;
+        }
+        self.cgroup.enter(pid)?;
+        self.set_affinity(pid)?;
+        channel.send(&Message::Proceed(Vec::new()))?;
+        Ok(channel)
+    }
+
+    fn clone(
+        &mut self,
+        namespaces: &Namespaces,
+        cgroup: Option<BorrowedFd>,
+        channel: &Channel,
+        inits: &Channel,
+    ) -> Result<Option<Child>> {
+        let mut for_children = CloneFlags::empty();
+        for (kind, flag) in [(Kind::Pid, nix::libc::CLONE_NEWPID), (Kind::Time, CLONE_NEWTIME)] {
+            let own = !namespaces.is_inherited(kind) && !is_own(kind, self.container.state.init_process_pid)?;
+            for_children.set(CloneFlags::from_bits_retain(flag), own);
+        }
+        let user = self.entrance.namespaces & CloneFlags::CLONE_NEWUSER;
+        if user.is_empty() || nix::unistd::geteuid().is_root() {
+            if !for_children.is_empty() {
+                setns(&self.entrance.init, for_children).during(|| "setns").context(|| "joining the container's PID namespace")?;
+            }
+            return clone3(0, cgroup).during(|| "clone3");
+        }
+        // Without privileges here, only the user namespace gives the right to join the others.
+        let init = &self.entrance.init;
+        let child = by_intermediate(cgroup, channel, inits, || {
+            setns(init, user | for_children).during(|| "setns").context(|| "joining the container's user namespace")?;
+            clone3(nix::libc::CLONE_PARENT as u64, None).during(|| "clone3")
+        });
+        if matches!(child, Ok(None)) {
+            self.entrance.namespaces.remove(CloneFlags::CLONE_NEWUSER);
+            self.entrance.in_user_namespace = true;
+        }
+        child
+    }
+
+    fn set_affinity(&self, pid: Pid) -> Result<()> {
+        let Some(cpus) = self.affinity.last.as_deref().filter(|cpus| !cpus.is_empty()) else {
+            if self.affinity.initial.is_none() {
+                process::reset_affinity(pid);
+            }
+            return Ok(());
+        };
+        let mask = scheduling::mask(cpus).context(|| "process.execCPUAffinity.final")?;
+        process::set_affinity(pid, &mask).during(|| "sched_setaffinity").context(|| "process.execCPUAffinity.final")
+    }
+
+    fn converse(&mut self, channel: &Channel, reports: &Reports) -> Result<Option<OwnedFd>> {
+        let mut terminal = None;
+        loop {
+            match channel.receive()? {
+                Some(Message::Terminal(master)) => match &reports.console_socket {
+                    Some(path) => sockets::send_terminal(path, &master)?,
+                    None => terminal = Some(master),
+                },
+                Some(Message::Ready) => return Ok(terminal),
+                Some(Message::Failed(error)) => return Err(error),
+                Some(message) => return Err(Error::new(format!("the process sent {message:?} out of turn"))),
+                None => return Err(Error::new("the process died before its program was ready")),
+            }
+        }
+    }
+
+    fn complete(&self, channel: &Channel, reports: &Reports, agent: Option<&plan::Listener>) -> Result<()> {
+        let Some(child) = &self.child else { return Err(Error::new("exec made no process")) };
+        if let Some(path) = &reports.pidfd_socket {
+            sockets::send_pidfd(path, &child.pidfd)?;
+        }
+        if let Some(path) = &reports.pid_file {
+            sockets::write_pid_file(path, child.pid)?;
+        }
+        let message = agent.map_or_else(Vec::new, |agent| {
+            listener::process_state(&self.container.state.specified(Status::Running), child.pid.as_raw(), agent)
+        });
+        channel.send(&Message::Proceed(message))?;
+        wait_for_program(channel)
+    }
+}
+
+/// The process that a container's configuration describes, for `exec` to change.
+///
+/// # Errors
+/// When the configuration has none.
+pub fn configured_process(config: &Config) -> Result<crate::bundle::config::Process> {
+    config.process.clone().ok_or_else(|| Error::new("is missing in the container's configuration").context("process"))
+}

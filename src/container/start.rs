@@ -1,0 +1,92 @@
+//! `start`: opening the door at which init waits.
+
+use super::notify::NotifySocket;
+use super::state::Status;
+use super::store::EXEC_FIFO;
+use super::{Container, wait_for_end};
+use crate::error::{Context, During, Error, Result};
+use crate::{hooks, log};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::Mode;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// Lets init execute its program, and runs the poststart hooks.
+///
+/// # Errors
+/// When the container is not in state created, or its program cannot be executed.
+pub fn start(container: &Container) -> Result<()> {
+    let id = &container.state.id;
+    match container.status() {
+        Status::Created => {}
+        Status::Stopped => {
+            return Err(Error::new("cannot start a container that has stopped").context(id.clone()));
+        }
+        Status::Creating => return Err(Error::new("cannot start a container that is being created").context(id.clone())),
+        Status::Running | Status::Paused => {
+            return Err(Error::new("cannot start an already running container").context(id.clone()));
+        }
+    }
+    let init = container.init()?;
+    let notify = NotifySocket::of(container)?;
+    open_door(container, &init)?;
+    if let Some(notify) = notify {
+        notify.forward(&init, container.state.init_process_pid)?;
+    }
+    run_poststart(container)
+}
+
+/// Runs the poststart hooks; when one fails the container is stopped (runtime.md "Lifecycle").
+///
+/// # Errors
+/// The hook's.
+pub fn run_poststart(container: &Container) -> Result<()> {
+    let hooks = container.config()?.hooks.poststart;
+    hooks::run_all("poststart", &hooks, &container.state.for_hooks(Status::Running)).inspect_err(|_| {
+        if let Err(error) = container.kill_all() {
+            log::warn(error);
+        }
+    })
+}
+
+/// Init blocks in opening the FIFO for writing until we open it for reading. The writer's end closes when the program
+/// is executed; before that, init writes why it could not be.
+fn open_door(container: &Container, init: &OwnedFd) -> Result<()> {
+    let entry = &container.entry;
+    let name = || entry.path().join(EXEC_FIFO).display().to_string();
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let door = openat(entry.directory(), EXEC_FIFO, flags, Mode::empty()).during(|| "open").context(name)?;
+    let mut message = Vec::new();
+    loop {
+        let mut fds = [
+            PollFd::new(door.as_fd(), PollFlags::POLLIN),
+            PollFd::new(init.as_fd(), PollFlags::POLLIN),
+        ];
+        match poll(&mut fds, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(Error::sys("poll", errno)),
+        }
+        let (opened, ended) = (fds[0].any().unwrap_or(false), fds[1].any().unwrap_or(false));
+        if opened {
+            let mut chunk = [0; 4096];
+            match (&mut &File::from(door.try_clone().during(|| "dup")?)).read(&mut chunk) {
+                Ok(0) => break,
+                Ok(count) => message.extend_from_slice(&chunk[..count]),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(Error::io("read", &error).context(name())),
+            }
+        } else if ended {
+            break;
+        }
+    }
+    entry.remove_file(EXEC_FIFO)?;
+    if message.is_empty() {
+        return Ok(());
+    }
+    // Who asks for the state next must see it stopped.
+    let _ = wait_for_end(init);
+    Err(Error::decode(&message).context("unable to start container process"))
+}

@@ -1,0 +1,240 @@
+//! What berth remembers of a container, and what it tells others about it (runtime.md "State").
+
+use crate::bundle::config::{Config, Resources};
+use crate::cgroup;
+use crate::error::{Context, Error, Result};
+use crate::log::rfc3339_nanos;
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+/// The specification's version that berth implements.
+pub const OCI_VERSION: &str = "1.3.0";
+
+/// Where in its life a container is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Status {
+    Creating,
+    Created,
+    Running,
+    Paused,
+    Stopped,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Creating => "creating",
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+        })
+    }
+}
+
+/// A process that cannot be mistaken for another one with the same pid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// The pid.
+    pub pid: Pid,
+    /// Its start in clock ticks since boot, proc_pid_stat(5).
+    pub start: u64,
+}
+
+impl Identity {
+    /// The identity of a process that exists.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub fn of(pid: Pid) -> Result<Self> {
+        let path = format!("/proc/{pid}/stat");
+        let text = std::fs::read_to_string(&path).map_err(|error| Error::io("read", &error).context(path.clone()))?;
+        let (_, start) = parse_stat(&text).ok_or_else(|| Error::new("is malformed").context(path))?;
+        Ok(Self { pid, start })
+    }
+
+    /// Whether the process still runs; a zombie does not.
+    pub fn is_alive(self) -> bool {
+        std::fs::read_to_string(format!("/proc/{}/stat", self.pid))
+            .ok()
+            .and_then(|text| parse_stat(&text))
+            .is_some_and(|(state, start)| start == self.start && !matches!(state, 'Z' | 'X'))
+    }
+}
+
+/// State and start time of a line of `/proc/<pid>/stat`; the program's name in it may contain anything.
+fn parse_stat(text: &str) -> Option<(char, u64)> {
+    let mut fields = text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace();
+    let state = fields.next()?.chars().next()?;
+    Some((state, fields.nth(18)?.parse().ok()?))
+}
+
+/// The contents of `state.json`. The keys that others read are runc's.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct State {
+    /// Version of this file's format.
+    pub version: u32,
+    /// The container's name.
+    pub id: String,
+    /// Absolute path.
+    pub bundle: PathBuf,
+    /// Absolute path.
+    pub rootfs: PathBuf,
+    /// RFC 3339.
+    pub created: String,
+    /// User id of the caller of `create`.
+    pub owner: u32,
+    /// The configuration's.
+    pub annotations: BTreeMap<String, String>,
+    /// 0 until init exists.
+    pub init_process_pid: i32,
+    /// See [`Identity`].
+    pub init_process_start: u64,
+    /// Whether `create` has finished.
+    pub complete: bool,
+    /// Whether the root was changed by chroot instead of pivot_root.
+    pub no_pivot: bool,
+    /// How to find the cgroup again.
+    pub cgroup: cgroup::Record,
+    /// Controller to directory, as runc records it.
+    pub cgroup_paths: BTreeMap<String, PathBuf>,
+    /// Kind to file, as runc records it.
+    pub namespace_paths: BTreeMap<String, String>,
+    /// `linux.resources` with what `update` changed; absent as long as the configuration's count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Value>,
+}
+
+impl State {
+    /// A container that is about to be made.
+    pub fn new(id: &str, bundle: PathBuf, rootfs: PathBuf, config: &Config, cgroup: cgroup::Record) -> Self {
+        Self {
+            version: 1,
+            id: id.into(),
+            bundle,
+            rootfs,
+            created: rfc3339_nanos(SystemTime::now()),
+            owner: nix::unistd::geteuid().as_raw(),
+            annotations: config.annotations.clone(),
+            init_process_pid: 0,
+            init_process_start: 0,
+            complete: false,
+            no_pivot: false,
+            cgroup_paths: cgroup.paths.clone(),
+            cgroup,
+            namespace_paths: BTreeMap::new(),
+            resources: None,
+        }
+    }
+
+    /// The container's first process, once it exists.
+    pub fn init(&self) -> Option<Identity> {
+        let (pid, start) = (self.init_process_pid, self.init_process_start);
+        (pid > 0).then(|| Identity { pid: Pid::from_raw(pid), start })
+    }
+
+    /// Records the container's first process.
+    pub fn set_init(&mut self, init: Identity) {
+        self.init_process_pid = init.pid.as_raw();
+        self.init_process_start = init.start;
+    }
+
+    /// The state that hooks and seccomp agents get: the specification's properties alone.
+    pub fn for_hooks(&self, status: Status) -> Vec<u8> {
+        self.specified(status).to_string().into_bytes()
+    }
+
+    /// The specification's state; a stopped container has no pid.
+    pub fn specified(&self, status: Status) -> Value {
+        let mut state = json!({
+            "ociVersion": OCI_VERSION,
+            "id": self.id,
+            "status": status.to_string(),
+            "pid": self.pid(status),
+            "bundle": self.bundle,
+        });
+        if !self.annotations.is_empty() {
+            state["annotations"] = json!(self.annotations);
+        }
+        state
+    }
+
+    /// What `state` prints: runc's properties.
+    pub fn shown(&self, status: Status) -> Value {
+        json!({
+            "ociVersion": OCI_VERSION,
+            "id": self.id,
+            "pid": self.pid(status),
+            "status": status.to_string(),
+            "bundle": self.bundle,
+            "rootfs": self.rootfs,
+            "created": self.created,
+            "annotations": self.annotations,
+            "owner": self.owner_name(),
+        })
+    }
+
+    /// The name of the user who made the container, or the number when it has none.
+    pub fn owner_name(&self) -> String {
+        if self.owner == 0 {
+            return "root".into();
+        }
+        let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        let name = passwd.lines().find_map(|line| {
+            let mut fields = line.split(':');
+            let name = fields.next()?;
+            (fields.nth(1)?.parse::<u32>().ok()? == self.owner).then(|| name.to_owned())
+        });
+        name.unwrap_or_else(|| self.owner.to_string())
+    }
+
+    /// The resource limits in force.
+    ///
+    /// # Errors
+    /// When the file was damaged.
+    pub fn resources(&self, config: &Config) -> Result<Resources> {
+        match &self.resources {
+            Some(value) => Resources::deserialize_value(value).context(|| format!("state of {}", self.id)),
+            None => Ok(config.linux.resources.clone().unwrap_or_default()),
+        }
+    }
+
+    fn pid(&self, status: Status) -> i32 {
+        if status == Status::Stopped { 0 } else { self.init_process_pid }
+    }
+}
+
+impl Resources {
+    /// Resources from JSON that was parsed already.
+    ///
+    /// # Errors
+    /// When a type is wrong.
+    pub fn deserialize_value(value: &Value) -> Result<Self> {
+        serde::Deserialize::deserialize(value).map_err(|error: serde_json::Error| Error::new(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stat_is_read_after_the_name() {
+        let line = "7 (a) b (c) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4711 1 1";
+        assert_eq!(parse_stat(line), Some(('S', 4711)));
+        assert_eq!(parse_stat("7 (a"), None);
+    }
+
+    #[test]
+    fn this_process_is_alive_and_no_other_with_its_pid() {
+        let this = Identity::of(nix::unistd::getpid()).unwrap();
+        assert!(this.is_alive());
+        assert!(!Identity { start: this.start + 1, ..this }.is_alive());
+    }
+}

@@ -1,0 +1,209 @@
+//! The one conversation between berth and the process that becomes the container.
+//!
+//! A pair of sequenced-packet sockets: a message is whole or absent, file descriptors travel with it, and the death of
+//! either side ends every wait of the other.
+
+use crate::error::{During, Error, Result};
+use nix::cmsg_space;
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg, socketpair,
+};
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+/// What one side tells the other.
+#[derive(Debug)]
+pub enum Message {
+    /// To init: what you waited for is done. Carries what init needs next, empty but for the last one.
+    Proceed(Vec<u8>),
+    /// From an intermediate process: the pid of init.
+    Born(i32),
+    /// From init: the container is there but not yet entered; time for the hooks of the runtime's namespaces.
+    BeforePivot,
+    /// From init: the other end of its terminal.
+    Terminal(OwnedFd),
+    /// From init: all that can fail before the program's start has been done.
+    Ready,
+    /// From init: the system calls of the program will be notified here.
+    Listener(OwnedFd),
+    /// From init: it gives up.
+    Failed(Error),
+}
+
+/// One end of the conversation.
+#[derive(Debug)]
+pub struct Channel(OwnedFd);
+
+/// Largest message in bytes; longer error texts are cut.
+const LARGEST: usize = 32 << 10;
+
+impl Channel {
+    /// Both ends, close-on-exec.
+    ///
+    /// # Errors
+    /// When there are no file descriptors left.
+    pub fn pair() -> Result<(Self, Self)> {
+        let (one, other) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+            .during(|| "socketpair")?;
+        Ok((Self(one), Self(other)))
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// When the other side is gone.
+    pub fn send(&self, message: &Message) -> Result<()> {
+        let (tag, payload, fd): (u8, Vec<u8>, Option<BorrowedFd>) = match message {
+            Message::Proceed(payload) => (0, payload.clone(), None),
+            Message::Born(pid) => (1, pid.to_le_bytes().to_vec(), None),
+            Message::BeforePivot => (2, Vec::new(), None),
+            Message::Terminal(fd) => (3, Vec::new(), Some(fd.as_fd())),
+            Message::Ready => (4, Vec::new(), None),
+            Message::Listener(fd) => (5, Vec::new(), Some(fd.as_fd())),
+            Message::Failed(error) => (6, error.encode(), None),
+        };
+        let payload = &payload[..payload.len().min(LARGEST - 1)];
+        send_with_fds(self.0.as_fd(), &[&[tag], payload], fd.as_slice()).during(|| "send to the other side of create")
+    }
+
+    /// Waits for a message; `None` when the other side is gone.
+    ///
+    /// # Errors
+    /// For a message that the other side would not send.
+    pub fn receive(&self) -> Result<Option<Message>> {
+        self.take(MsgFlags::empty())
+    }
+
+    /// A message that has come already; `None` when there is none.
+    ///
+    /// # Errors
+    /// As [`Channel::receive`].
+    pub fn try_receive(&self) -> Result<Option<Message>> {
+        self.take(MsgFlags::MSG_DONTWAIT)
+    }
+
+    fn take(&self, flags: MsgFlags) -> Result<Option<Message>> {
+        let mut bytes = vec![0u8; LARGEST];
+        let (length, fd) = match receive_with_fd(self.0.as_fd(), &mut bytes, flags) {
+            Err(Errno::EAGAIN) => return Ok(None),
+            result => result.during(|| "receive")?,
+        };
+        let Some((tag, payload)) = bytes[..length].split_first() else {
+            return Ok(None);
+        };
+        let message = match (tag, fd) {
+            (0, None) => Message::Proceed(payload.to_vec()),
+            (1, None) => match payload.try_into() {
+                Ok(pid) => Message::Born(i32::from_le_bytes(pid)),
+                Err(_) => return Err(Error::new("malformed message")),
+            },
+            (2, None) => Message::BeforePivot,
+            (3, Some(fd)) => Message::Terminal(fd),
+            (4, None) => Message::Ready,
+            (5, Some(fd)) => Message::Listener(fd),
+            (6, None) => Message::Failed(Error::decode(payload)),
+            _ => return Err(Error::new("unexpected message")),
+        };
+        Ok(Some(message))
+    }
+
+    /// Init's wait for its parent.
+    ///
+    /// # Errors
+    /// When the parent is gone: nobody wants this container any more.
+    pub fn wait_to_proceed(&self) -> Result<Vec<u8>> {
+        match self.receive()? {
+            Some(Message::Proceed(payload)) => Ok(payload),
+            _ => Err(Error::new("the process that creates the container is gone")),
+        }
+    }
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Sends bytes and file descriptors as one message; never raises SIGPIPE.
+///
+/// # Errors
+/// As sendmsg(2).
+pub fn send_with_fds(socket: BorrowedFd, parts: &[&[u8]], fds: &[BorrowedFd]) -> Result<(), Errno> {
+    let parts: Vec<IoSlice> = parts.iter().map(|part| IoSlice::new(part)).collect();
+    let raw: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+    let control = [ControlMessage::ScmRights(&raw)];
+    let control = if raw.is_empty() { &control[..0] } else { &control[..] };
+    loop {
+        match sendmsg::<()>(socket.as_raw_fd(), &parts, control, MsgFlags::MSG_NOSIGNAL, None) {
+            Err(Errno::EINTR) => {}
+            result => return result.map(drop),
+        }
+    }
+}
+
+fn receive_with_fd(socket: BorrowedFd, bytes: &mut [u8], flags: MsgFlags) -> Result<(usize, Option<OwnedFd>), Errno> {
+    let mut space = cmsg_space!([std::os::fd::RawFd; 1]);
+    let mut parts = [IoSliceMut::new(bytes)];
+    let message = loop {
+        match recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags | MsgFlags::MSG_CMSG_CLOEXEC) {
+            Err(Errno::EINTR) => {}
+            // The other side ended with messages of ours unread.
+            Err(Errno::ECONNRESET) => return Ok((0, None)),
+            result => break result?,
+        }
+    };
+    let mut fd = None;
+    for control in message.cmsgs()? {
+        if let ControlMessageOwned::ScmRights(fds) = control {
+            fd = fds.into_iter().map(crate::sys::process::received_fd).next_back();
+        }
+    }
+    Ok((message.bytes, fd))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_arrive_whole_and_in_order() {
+        let (one, other) = Channel::pair().unwrap();
+        one.send(&Message::Proceed(b"pid".to_vec())).unwrap();
+        one.send(&Message::Failed(Error::new("no").context("step").code(3))).unwrap();
+        assert_eq!(other.wait_to_proceed().unwrap(), b"pid");
+        match other.receive().unwrap() {
+            Some(Message::Failed(error)) => assert_eq!(error, Error::new("no").context("step").code(3)),
+            message => panic!("{message:?}"),
+        }
+    }
+
+    #[test]
+    fn descriptors_travel() {
+        let (one, other) = Channel::pair().unwrap();
+        let (reader, writer) = std::io::pipe().unwrap();
+        one.send(&Message::Terminal(writer.into())).unwrap();
+        let Some(Message::Terminal(fd)) = other.receive().unwrap() else { panic!("no terminal") };
+        nix::unistd::write(&fd, b"x").unwrap();
+        assert_eq!(nix::unistd::read(&reader, &mut [0; 2]).unwrap(), 1);
+    }
+
+    #[test]
+    fn the_end_of_one_side_ends_the_wait_of_the_other() {
+        let (one, other) = Channel::pair().unwrap();
+        one.send(&Message::Ready).unwrap();
+        other.send(&Message::Ready).unwrap();
+        drop(one);
+        assert!(matches!(other.receive().unwrap(), Some(Message::Ready)));
+        assert!(other.receive().unwrap().is_none());
+        assert!(other.wait_to_proceed().is_err());
+    }
+
+    #[test]
+    fn a_huge_error_is_cut() {
+        let (one, other) = Channel::pair().unwrap();
+        one.send(&Message::Failed(Error::new("x".repeat(1 << 20)))).unwrap();
+        assert!(matches!(other.receive().unwrap(), Some(Message::Failed(_))));
+    }
+}

@@ -1,0 +1,86 @@
+//! Notified system calls: the filter's listener goes to the agent before any call of ours can be notified
+//! (config-linux.md "Seccomp", seccomp_unotify(2)).
+
+use super::channel::send_with_fds;
+use crate::error::{During, Error, Result};
+use crate::plan::Listener;
+use crate::security::seccomp::Filter;
+use crate::sys::seccomp;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+use serde_json::{Value, json};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicI32, Ordering};
+
+/// Connects to the agent.
+///
+/// # Errors
+/// When nobody listens.
+pub fn connect_agent(listener: &Listener) -> Result<OwnedFd> {
+    let fail = |error: Error| {
+        error
+            .context(format!("linux.seccomp.listenerPath {}", listener.path.display()))
+            .hint("An agent must listen on this Unix socket before the container is created.")
+    };
+    let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).during(|| "socket")?;
+    let address = UnixAddr::new(&listener.path).during(|| "address").map_err(fail)?;
+    connect(socket.as_raw_fd(), &address).during(|| "connect").map_err(fail)?;
+    Ok(socket)
+}
+
+/// The message that comes with the listener, "ContainerProcessState".
+pub fn process_state(state: &Value, pid: i32, listener: &Listener) -> Vec<u8> {
+    let mut message = json!({ "ociVersion": state["ociVersion"], "fds": ["seccompFd"], "pid": pid, "state": state });
+    if let Some(metadata) = &listener.metadata {
+        message["metadata"] = json!(metadata);
+    }
+    message.to_string().into_bytes()
+}
+
+const NONE: i32 = -1;
+const FAILED: i32 = -2;
+const SENT: i32 = -3;
+
+/// Loads the filter and gives its listener to the agent.
+///
+/// The sending is done by a second thread, which the filter does not bind; it shares our file descriptors and ends
+/// with execve. This thread makes no system call until that is done: the agent could not answer it yet.
+///
+/// # Errors
+/// When the kernel refuses the filter, or the agent is gone.
+pub fn load(filter: &Filter, agent: OwnedFd, message: &[u8]) -> Result<()> {
+    static LISTENER: AtomicI32 = AtomicI32::new(NONE);
+    let message = message.to_vec();
+    std::thread::Builder::new()
+        .stack_size(64 << 10)
+        .spawn(move || {
+            let number = loop {
+                match LISTENER.load(Ordering::Acquire) {
+                    NONE => std::thread::sleep(std::time::Duration::from_micros(20)),
+                    FAILED => return,
+                    number => break number,
+                }
+            };
+            let listener = crate::sys::process::received_fd(number);
+            let sent = send_with_fds(agent.as_fd(), &[&message], &[listener.as_fd()]);
+            LISTENER.store(if sent.is_ok() { SENT } else { FAILED }, Ordering::Release);
+        })
+        .map_err(|error| Error::io("start a thread", &error))?;
+    match seccomp::load(&filter.program, filter.flags) {
+        Ok(Some(listener)) => LISTENER.store(std::os::fd::IntoRawFd::into_raw_fd(listener), Ordering::Release),
+        Ok(None) => {
+            LISTENER.store(FAILED, Ordering::Release);
+            return Err(Error::new("the kernel gave no listener"));
+        }
+        Err(errno) => {
+            LISTENER.store(FAILED, Ordering::Release);
+            return Err(Error::sys("seccomp", errno));
+        }
+    }
+    loop {
+        match LISTENER.load(Ordering::Acquire) {
+            SENT => return Ok(()),
+            FAILED => return Err(Error::new("the seccomp agent is gone")),
+            _ => std::hint::spin_loop(),
+        }
+    }
+}

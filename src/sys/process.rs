@@ -1,0 +1,304 @@
+//! Attributes of processes: pidfds, prctl(2), ids, scheduling, keyrings, memory policy, inherited descriptors.
+
+use super::{Result, check};
+use nix::libc;
+use nix::unistd::Pid;
+use std::ffi::{CStr, CString, c_int, c_long, c_ulong};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+/// Opens a process file descriptor, pidfd_open(2).
+pub fn pidfd_open(pid: Pid) -> Result<OwnedFd> {
+    // SAFETY: no pointers; the result is a new fd.
+    let fd = check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) })?;
+    // SAFETY: the fd is new and owned by nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
+/// Sends `signal` (0 only checks) to the process, pidfd_send_signal(2).
+pub fn pidfd_send_signal(pidfd: BorrowedFd, signal: c_int) -> Result<()> {
+    let info = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: a null siginfo is allowed and means kill(2)'s.
+    check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, info, 0) }).map(drop)
+}
+
+fn prctl(option: c_int, arg2: c_ulong, arg3: c_ulong) -> Result<c_long> {
+    // SAFETY: only options without pointers are used in this file, but for PR_SET_NAME, whose caller keeps it alive.
+    check(unsafe { libc::syscall(libc::SYS_prctl, option, arg2, arg3, 0 as c_ulong, 0 as c_ulong) })
+}
+
+/// Whether the process may be traced and its `/proc` files belong to its user, `PR_SET_DUMPABLE`.
+pub fn set_dumpable(dumpable: bool) -> Result<()> {
+    prctl(libc::PR_SET_DUMPABLE, dumpable.into(), 0).map(drop)
+}
+
+/// Names the thread as `ps` and `/proc/self/comm` show it, `PR_SET_NAME`; at most 15 bytes count.
+pub fn set_name(name: &CStr) -> Result<()> {
+    prctl(libc::PR_SET_NAME, name.as_ptr() as c_ulong, 0).map(drop)
+}
+
+/// Sets `no_new_privs`, which nothing can undo.
+pub fn set_no_new_privileges() -> Result<()> {
+    prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).map(drop)
+}
+
+/// Makes orphaned descendants children of this process, `PR_SET_CHILD_SUBREAPER`.
+pub fn set_child_subreaper() -> Result<()> {
+    prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0).map(drop)
+}
+
+/// Asks for `signal` when the parent dies, `PR_SET_PDEATHSIG`; 0 takes the request back.
+pub fn set_parent_death_signal(signal: c_int) -> Result<()> {
+    prctl(libc::PR_SET_PDEATHSIG, signal as c_ulong, 0).map(drop)
+}
+
+/// Keeps the permitted capabilities over the next change of user ids, `PR_SET_KEEPCAPS`.
+pub fn set_keep_capabilities(keep: bool) -> Result<()> {
+    prctl(libc::PR_SET_KEEPCAPS, keep.into(), 0).map(drop)
+}
+
+/// Sets the real, effective and saved user id of this thread.
+///
+/// The C library's function would signal all threads; there is one.
+pub fn set_uid(uid: u32) -> Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) }).map(drop)
+}
+
+/// Sets the real, effective and saved group id of this thread.
+pub fn set_gid(gid: u32) -> Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::syscall(libc::SYS_setresgid, gid, gid, gid) }).map(drop)
+}
+
+/// Sets the supplementary groups of this thread.
+pub fn set_groups(groups: &[u32]) -> Result<()> {
+    // SAFETY: pointer and length are those of a slice.
+    check(unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) }).map(drop)
+}
+
+/// Closes every fd from `first` on, close_range(2).
+pub fn close_from(first: u32) -> Result<()> {
+    // SAFETY: no pointers. The caller executes another program next: nothing uses the closed fds.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) }).map(drop)
+}
+
+/// Marks every fd from `first` on close-on-exec.
+pub fn close_on_exec_from(first: u32) -> Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) }).map(drop)
+}
+
+/// Takes over an fd that the caller's caller passed by number; fails when it is not open.
+pub fn inherited_fd(fd: RawFd) -> Result<OwnedFd> {
+    nix::fcntl::fcntl(borrow(fd), nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC))?;
+    // SAFETY: it is open, and passing it by number is how the parent process gave it to this one.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Makes `fd` the standard stream `number` (0 to 2).
+pub fn replace_standard_stream(fd: BorrowedFd, number: RawFd) -> Result<()> {
+    if fd.as_raw_fd() == number {
+        return nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty())).map(drop);
+    }
+    // SAFETY: no pointers; the standard streams are never owned by a Rust object here.
+    check(unsafe { libc::dup3(fd.as_raw_fd(), number, 0) }.into()).map(drop)
+}
+
+/// Whether fd `number` is open.
+pub fn is_open(number: RawFd) -> bool {
+    nix::fcntl::fcntl(borrow(number), nix::fcntl::FcntlArg::F_GETFD).is_ok()
+}
+
+fn borrow<'fd>(fd: RawFd) -> BorrowedFd<'fd> {
+    // SAFETY: used for a single fcntl(2), which fails with EBADF when the fd is not open.
+    unsafe { BorrowedFd::borrow_raw(fd) }
+}
+
+/// Joins a new, empty session keyring of this name, keyctl(2) `KEYCTL_JOIN_SESSION_KEYRING`; returns its serial.
+pub fn join_session_keyring(name: &CStr) -> Result<i32> {
+    const KEYCTL_JOIN_SESSION_KEYRING: c_int = 1;
+    // SAFETY: the name is a C string that lives until the call returns.
+    check(unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr()) }).map(|id| id as i32)
+}
+
+/// Lets everybody who may look a keyring up see it, and its owner use it: the permission bits of a session keyring
+/// after a change of users, `KEYCTL_SETPERM`.
+pub fn set_key_permissions(serial: i32, permissions: u32) -> Result<()> {
+    const KEYCTL_SETPERM: c_int = 5;
+    // SAFETY: no pointers.
+    check(unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_SETPERM, serial, permissions) }).map(drop)
+}
+
+/// The permission bits of a key, from `KEYCTL_DESCRIBE`.
+pub fn key_permissions(serial: i32) -> Result<u32> {
+    const KEYCTL_DESCRIBE: c_int = 6;
+    let mut text = [0u8; 256];
+    // SAFETY: pointer and length are those of the buffer.
+    let length =
+        check(unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_DESCRIBE, serial, text.as_mut_ptr(), text.len()) })?;
+    // "type;uid;gid;permissions;description"
+    let text = text.get(..length as usize).unwrap_or(&text);
+    let field = text.split(|&byte| byte == b';').nth(3).and_then(|field| std::str::from_utf8(field).ok());
+    field.and_then(|field| u32::from_str_radix(field, 16).ok()).ok_or(nix::errno::Errno::EINVAL)
+}
+
+/// Sets the I/O priority of this process, ioprio_set(2): class in the upper three bits, level in the lower 13.
+pub fn set_io_priority(priority: u16) -> Result<()> {
+    const IOPRIO_WHO_PROCESS: c_int = 1;
+    // SAFETY: no pointers.
+    check(unsafe { libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, c_int::from(priority)) }).map(drop)
+}
+
+/// Scheduling attributes, sched_setattr(2); times in nanoseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[repr(C)]
+pub struct SchedAttr {
+    /// Size of this structure; set by [`set_scheduler`].
+    pub size: u32,
+    /// `SCHED_*`
+    pub policy: u32,
+    /// `SCHED_FLAG_*`
+    pub flags: u64,
+    /// For `SCHED_OTHER` and `SCHED_BATCH`.
+    pub nice: i32,
+    /// For `SCHED_FIFO` and `SCHED_RR`.
+    pub priority: u32,
+    /// For `SCHED_DEADLINE`.
+    pub runtime: u64,
+    /// For `SCHED_DEADLINE`.
+    pub deadline: u64,
+    /// For `SCHED_DEADLINE`.
+    pub period: u64,
+}
+
+/// Sets the scheduling policy of this process.
+pub fn set_scheduler(attributes: &SchedAttr) -> Result<()> {
+    let attributes = SchedAttr { size: size_of::<SchedAttr>() as u32, ..*attributes };
+    // SAFETY: the structure is the kernel's first version of sched_attr and says its size.
+    check(unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) }).map(drop)
+}
+
+/// Sets the NUMA memory policy of this process: mode with its flags, and the bit mask of nodes, set_mempolicy(2).
+pub fn set_memory_policy(mode: u32, nodes: &[c_ulong]) -> Result<()> {
+    let bits = if nodes.is_empty() { 0 } else { nodes.len() * c_ulong::BITS as usize + 1 };
+    let pointer = if nodes.is_empty() { std::ptr::null() } else { nodes.as_ptr() };
+    // SAFETY: the mask has that many bits (the kernel takes one off), or is null with none.
+    check(unsafe { libc::syscall(libc::SYS_set_mempolicy, mode, pointer, bits) }).map(drop)
+}
+
+/// Lets a process run on the CPUs whose bits are set, sched_setaffinity(2); pid 0 is the caller.
+pub fn set_affinity(pid: Pid, cpus: &[c_ulong]) -> Result<()> {
+    // SAFETY: pointer and length in bytes are those of a slice.
+    check(unsafe { libc::syscall(libc::SYS_sched_setaffinity, pid.as_raw(), size_of_val(cpus), cpus.as_ptr()) })
+        .map(drop)
+}
+
+/// The type of a namespace fd as its `CLONE_NEW*` flag, ioctl_nsfs(2) `NS_GET_NSTYPE`.
+pub fn namespace_type(fd: BorrowedFd) -> Result<c_int> {
+    const NS_GET_NSTYPE: u32 = 0xb703;
+    // SAFETY: the request takes no argument.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), NS_GET_NSTYPE as _) }.into()).map(|kind| kind as c_int)
+}
+
+/// The user namespace that owns a namespace, ioctl_nsfs(2) `NS_GET_USERNS`.
+pub fn namespace_owner(fd: BorrowedFd) -> Result<OwnedFd> {
+    const NS_GET_USERNS: u32 = 0xb701;
+    // SAFETY: the request takes no argument.
+    let owner = check(unsafe { libc::ioctl(fd.as_raw_fd(), NS_GET_USERNS as _) }.into())?;
+    // SAFETY: the fd is new and owned by nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(owner as RawFd) })
+}
+
+/// Replaces the program by the one behind `fd`, execveat(2) with `AT_EMPTY_PATH`; returns only with an error.
+pub fn execute_fd(fd: BorrowedFd, args: &[CString], env: &[CString]) -> nix::errno::Errno {
+    match nix::unistd::execveat(fd.as_fd(), c"", args, env, nix::fcntl::AtFlags::AT_EMPTY_PATH) {
+        Ok(never) => match never {},
+        Err(errno) => errno,
+    }
+}
+
+/// Unblocks every signal for this thread.
+pub fn unblock_signals() -> Result<()> {
+    use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
+}
+
+/// Gives every ignored signal its default action back: an ignored signal stays ignored over execve(2).
+pub fn reset_ignored_signals() -> Result<()> {
+    for number in 1..=libc::SIGRTMAX() {
+        // SAFETY: sigaction is plain old data, and both structures live until the calls return.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            if libc::sigaction(number, std::ptr::null(), &raw mut action) == 0
+                && action.sa_sigaction == libc::SIG_IGN
+            {
+                action.sa_sigaction = libc::SIG_DFL;
+                libc::sigaction(number, &raw const action, std::ptr::null_mut());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Brings a network interface of this name up, netdevice(7) `SIOCSIFFLAGS`.
+pub fn bring_up(interface: &CStr) -> Result<()> {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+    let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
+    // SAFETY: ifreq is plain old data; zero is valid for it.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(interface.to_bytes()) {
+        *to = *from as _;
+    }
+    // SAFETY: both requests read and write one ifreq, which lives until they return; ifru_flags is a plain integer.
+    unsafe {
+        check(libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFFLAGS as _, &raw mut request).into())?;
+        request.ifr_ifru.ifru_flags |= libc::IFF_UP as i16;
+        check(libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw mut request).into())?;
+    }
+    Ok(())
+}
+
+/// Takes over an fd that the kernel has just made for this process in a message, unix(7) `SCM_RIGHTS`.
+pub fn received_fd(fd: RawFd) -> OwnedFd {
+    // SAFETY: recvmsg(2) made it, and nobody else was told its number.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// Ends this process at once: no destructor or exit handler of the copied memory runs.
+pub fn exit_now(status: c_int) -> ! {
+    // SAFETY: _exit(2) has no conditions.
+    unsafe { libc::_exit(status) }
+}
+
+/// Sets a resource limit of a process (0 is the caller), prlimit(2).
+pub fn set_rlimit(pid: Pid, resource: u32, limit: libc::rlimit64) -> Result<()> {
+    let old = std::ptr::null_mut::<libc::rlimit64>();
+    // SAFETY: the new limit lives until the call returns; the old one is not asked for.
+    check(unsafe { libc::syscall(libc::SYS_prlimit64, pid.as_raw(), resource, &raw const limit, old) }).map(drop)
+}
+
+/// Sets the execution domain, personality(2).
+pub fn set_personality(domain: u32) -> Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::syscall(libc::SYS_personality, c_ulong::from(domain)) }).map(drop)
+}
+
+/// Sets the NIS domain name, setdomainname(2).
+pub fn set_domain_name(name: &[u8]) -> Result<()> {
+    // SAFETY: pointer and length are those of a slice.
+    check(unsafe { libc::syscall(libc::SYS_setdomainname, name.as_ptr(), name.len()) }).map(drop)
+}
+
+/// A standard stream (0 to 2), which stays open as long as the process lives.
+pub fn standard_stream<'fd>(number: RawFd) -> BorrowedFd<'fd> {
+    debug_assert!((0..3).contains(&number));
+    // SAFETY: the standard library opens /dev/null in place of a closed standard stream before main; nothing here
+    // closes them.
+    unsafe { BorrowedFd::borrow_raw(number) }
+}
+
+/// Lets the process run on all CPUs again: the caller's own affinity is no limit of the container. The kernel cuts the
+/// mask down to the cpuset; where it refuses, nothing is changed.
+pub fn reset_affinity(pid: Pid) {
+    let _ = set_affinity(pid, &[c_ulong::MAX; 128]);
+}
