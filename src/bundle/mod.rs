@@ -66,6 +66,15 @@ pub fn parse_resources(bytes: &[u8], origin: &str) -> Result<Resources> {
     Ok(resources)
 }
 
+/// Reads a JSON document that the caller names: a file, or what comes out of a pipe.
+///
+/// # Errors
+/// When it cannot be opened or read, or is larger than [`DOCUMENT_LIMIT`].
+pub fn read_document(path: &Path) -> Result<Vec<u8>> {
+    let file = File::open(path).during(|| format!("open {}", path.display()))?;
+    read_bounded(file, DOCUMENT_LIMIT, &path.display().to_string())
+}
+
 /// Reads a whole regular file of at most `limit` bytes.
 ///
 /// # Errors

@@ -1,8 +1,201 @@
 //! The command line: one file per command, each its arguments and the one call that it makes.
+//!
+//! Commands, flags and exit statuses are runc's, so that engines need no change.
 
+mod arguments;
+mod create;
+mod delete;
+mod events;
+mod exec;
+pub mod features;
+mod kill;
+mod list;
+mod pause;
+mod plan;
+mod ps;
+pub mod spec;
+mod start;
+mod state;
+mod update;
+
+use crate::cgroup::Driver;
+use crate::container::seal;
+use crate::container::store::Store;
+use crate::error::{EXEC_FAILURE, Error, FAILURE, Result};
+use crate::log;
+use crate::plan::Options;
+use clap::{Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+/// A small, fast and careful OCI container runtime.
+#[derive(Debug, Parser)]
+#[command(name = "berth", version = version(), disable_help_subcommand = false, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options that come before the command.
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// Directory of the containers' state [default: /run/berth, or $XDG_RUNTIME_DIR/berth]
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// Write log messages to this file instead of standard error
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// Shape of log messages
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    log_format: log::Format,
+    /// Log what helps to find a fault
+    #[arg(long)]
+    debug: bool,
+    /// Let systemd make the cgroups (linux.cgroupsPath is then slice:prefix:name)
+    #[arg(long)]
+    systemd_cgroup: bool,
+    /// Whether rights on the cgroup hierarchies may be missing
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    rootless: Rootless,
+    /// Accepted for old callers, without effect
+    #[arg(long, hide = true, value_name = "PATH")]
+    criu: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Rootless {
+    True,
+    False,
+    #[default]
+    Auto,
+}
+
+impl Global {
+    fn store(&self) -> Result<Store> {
+        Store::new(self.root.clone())
+    }
+
+    fn options(&self, store: &Store) -> Options {
+        let rootless = match self.rootless {
+            Rootless::True => true,
+            Rootless::False => false,
+            Rootless::Auto => !nix::unistd::geteuid().is_root(),
+        };
+        Options {
+            driver: if self.systemd_cgroup { Driver::Systemd } else { Driver::Cgroupfs },
+            rootless,
+            seccomp_cache: Some(crate::container::seccomp_cache(store)),
+            ..Options::default()
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a container whose program waits for `start`
+    Create(create::Create),
+    /// Remove a container and everything that was made for it
+    Delete(delete::Delete),
+    /// Print what a container uses, and when memory runs out in it
+    Events(events::Events),
+    /// Run another process in a container
+    Exec(exec::Exec),
+    /// Print what this runtime can do
+    Features(features::Features),
+    /// Send a signal to a container
+    Kill(kill::Kill),
+    /// List all containers
+    List(list::List),
+    /// Stop all processes of a container until `resume`
+    Pause(pause::Pause),
+    /// Print what `create` would do with a bundle on this host, and do nothing
+    Plan(plan::Plan),
+    /// List the processes of a container
+    Ps(ps::Ps),
+    /// Let the processes of a paused container continue
+    Resume(pause::Resume),
+    /// Make a container and run its program
+    Run(create::Run),
+    /// Write a config.json to begin with
+    Spec(spec::Spec),
+    /// Run the program of a container that was created
+    Start(start::Start),
+    /// Print the state of a container
+    State(state::State),
+    /// Change the resource limits of a container
+    Update(update::Update),
+}
 
 /// Parses the command line, runs the command and returns its exit status.
 pub fn run() -> ExitCode {
-    ExitCode::FAILURE
+    let args: Vec<OsString> = arguments::normalize(std::env::args_os());
+    if args.iter().any(|arg| arg == "create" || arg == "run" || arg == "exec") {
+        // Before anything else: what comes now may be seen from inside of a container.
+        if let Err(error) = seal::ensure() {
+            log::fatal(&error);
+            return ExitCode::from(FAILURE);
+        }
+    }
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(FAILURE) } else { ExitCode::SUCCESS };
+        }
+    };
+    let Global { log, log_format, debug, .. } = &cli.global;
+    let result = log::init(log.as_deref(), *log_format, *debug).and_then(|()| dispatch(cli));
+    match result {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            log::fatal(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<u8> {
+    let global = &cli.global;
+    let done = |result: Result<()>| result.map(|()| 0);
+    match cli.command {
+        Command::Create(command) => done(command.run(global)),
+        Command::Delete(command) => done(command.run(global)),
+        Command::Events(command) => done(command.run(global)),
+        Command::Exec(command) => command.run(global).map_err(|error| error.code(EXEC_FAILURE)),
+        Command::Features(command) => done(command.run()),
+        Command::Kill(command) => done(command.run(global)),
+        Command::List(command) => done(command.run(global)),
+        Command::Pause(command) => done(command.run(global)),
+        Command::Plan(command) => done(command.run(global)),
+        Command::Ps(command) => done(command.run(global)),
+        Command::Resume(command) => done(command.run(global)),
+        Command::Run(command) => command.run(global),
+        Command::Spec(command) => done(command.run()),
+        Command::Start(command) => done(command.run(global)),
+        Command::State(command) => done(command.run(global)),
+        Command::Update(command) => done(command.run(global)),
+    }
+}
+
+/// What `--version` prints: a line each for berth, the specification and libseccomp.
+fn version() -> &'static str {
+    concat!(env!("CARGO_PKG_VERSION"), "\nspec: 1.3.0")
+}
+
+/// Prints to standard output; a reader who has gone is no failure.
+fn print(text: &str) -> Result<()> {
+    use std::io::Write;
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("write to standard output", &error)),
+        _ => Ok(()),
+    }
+}
+
+/// Prints a value as JSON with indents, as runc does.
+fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Error::new(error.to_string()))?;
+    print(&format!("{text}\n"))
 }

@@ -3,6 +3,7 @@
 use super::launch::{Joins, Launch};
 use super::state::{Identity, State, Status};
 use super::store::{self, Entry, Store};
+use super::notify::{self, NotifySocket};
 use super::{idmap, sockets};
 use crate::bundle::Bundle;
 use crate::cgroup::{self, Cgroup};
@@ -51,6 +52,8 @@ pub struct Created {
     pub init: Child,
     /// The other end of its terminal, when nobody else got it.
     pub terminal: Option<OwnedFd>,
+    /// Where it says that it is ready, when the caller wants to know.
+    pub notify: Option<NotifySocket>,
 }
 
 /// Makes the container of a plan.
@@ -64,20 +67,20 @@ pub fn create(store: &Store, bundle: &Bundle, plan: Plan, reports: &Reports, the
     }
     let joins = Joins::open(&plan.namespaces)?;
     let agent = plan.listener.as_ref().map(listener::connect_agent).transpose()?;
-    let sources = open_sources(&plan.filesystem)?;
     let cgroup = cgroup::prepare(plan.cgroup.clone())?;
 
     let entry = store.create(&plan.id)?;
     let mut state = State::new(&plan.id, bundle.path.clone(), plan.filesystem.root.clone(), &bundle.config, plan.cgroup.record());
     state.no_pivot = plan.filesystem.enter != crate::plan::filesystem::Enter::Pivot;
     let mut making = Making { entry, state, cgroup, cgroup_made: false, init: None, hooks_ran: false, plan: &plan };
-    let made = making.record(bundle, then).and_then(|exec_fifo| {
+    let made = making.record(bundle, then).and_then(|(exec_fifo, notify)| {
+        let sources = open_sources(&plan.filesystem)?;
         making.make_cgroup()?;
         let terminal = making.make_process(reports, then, Prepared { joins, agent, sources, exec_fifo })?;
-        Ok(terminal)
+        Ok((terminal, notify))
     });
     match made {
-        Ok(terminal) => making.finish(terminal),
+        Ok((terminal, notify)) => making.finish(terminal, notify),
         Err(error) => {
             let error = making.explain(error);
             making.undo();
@@ -106,12 +109,13 @@ struct Making<'plan> {
 
 impl Making<'_> {
     /// Remembers what is about to be made, so that `delete --force` finds it if we die.
-    fn record(&mut self, bundle: &Bundle, then: Then) -> Result<Option<OwnedFd>> {
+    fn record(&mut self, bundle: &Bundle, then: Then) -> Result<(Option<OwnedFd>, Option<NotifySocket>)> {
         self.entry.write(store::CONFIG, &bundle.raw)?;
         self.entry.save(&self.state)?;
+        notify::make_directory(self.entry.path())?;
         match then {
-            Then::Wait => self.entry.make_exec_fifo().map(Some),
-            Then::Run => Ok(None),
+            Then::Wait => Ok((Some(self.entry.make_exec_fifo()?), None)),
+            Then::Run => Ok((None, NotifySocket::of(self.entry.path())?)),
         }
     }
 
@@ -228,10 +232,10 @@ impl Making<'_> {
         }
     }
 
-    fn finish(self, terminal: Option<OwnedFd>) -> Result<Created> {
+    fn finish(self, terminal: Option<OwnedFd>, notify: Option<NotifySocket>) -> Result<Created> {
         let Making { entry, state, init, .. } = self;
         let init = init.ok_or_else(|| Error::new("the container has no init"))?;
-        Ok(Created { entry, state, init, terminal })
+        Ok(Created { entry, state, init, terminal, notify })
     }
 
     /// An init that the kernel killed says nothing itself.

@@ -104,6 +104,17 @@ impl Container {
         if init.is_alive() { Ok(pidfd) } else { Err(gone()) }
     }
 
+    /// Says that the kernel has killed processes because memory ran out: nobody else does.
+    pub fn report_oom_kills(&self) {
+        if let Some(kills) = self.cgroup().ok().and_then(|cgroup| cgroup.oom_kills()).filter(|kills| *kills > 0) {
+            crate::log::warn(format!(
+                "{}: out of memory: the kernel killed {kills} process(es) of the container. Raise \
+                 linux.resources.memory.limit",
+                self.state.id
+            ));
+        }
+    }
+
     /// Kills every process of the container and waits until init is gone.
     ///
     /// # Errors

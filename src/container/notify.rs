@@ -3,7 +3,6 @@
 //! The container gets a socket of ours, bind-mounted as a directory so that it can be made when the container is
 //! started; what it says there is passed on to the socket that the caller named.
 
-use super::Container;
 use crate::bundle::config::{Config, Mount};
 use crate::error::{Context, During, Error, Result};
 use crate::sys::process;
@@ -40,11 +39,14 @@ pub fn add_to(config: &mut Config, container: &Path) {
     }
 }
 
-/// Makes the directory for the socket.
+/// Makes the directory for the socket, if one is wanted.
 ///
 /// # Errors
 /// When it cannot be made.
 pub fn make_directory(container: &Path) -> Result<()> {
+    if socket_of_caller().is_none() {
+        return Ok(());
+    }
     let path = container.join(DIRECTORY);
     let make = || {
         std::fs::create_dir(&path)?;
@@ -66,12 +68,12 @@ pub struct NotifySocket {
 }
 
 impl NotifySocket {
-    /// Makes the socket of a container that has a place for it and whose caller wants to be told.
+    /// Makes the socket in the directory of a container that has a place for it, if the caller wants to be told.
     ///
     /// # Errors
     /// When the socket cannot be made.
-    pub fn of(container: &Container) -> Result<Option<Self>> {
-        let directory = container.entry.path().join(DIRECTORY);
+    pub fn of(container: &Path) -> Result<Option<Self>> {
+        let directory = container.join(DIRECTORY);
         let Some(caller) = socket_of_caller().filter(|_| directory.exists()) else { return Ok(None) };
         let path = directory.join(SOCKET);
         let name = || path.display().to_string();

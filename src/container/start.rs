@@ -4,6 +4,7 @@ use super::notify::NotifySocket;
 use super::state::Status;
 use super::store::EXEC_FIFO;
 use super::{Container, wait_for_end};
+use crate::bundle::config::Hook;
 use crate::error::{Context, During, Error, Result};
 use crate::{hooks, log};
 use nix::errno::Errno;
@@ -31,21 +32,20 @@ pub fn start(container: &Container) -> Result<()> {
         }
     }
     let init = container.init()?;
-    let notify = NotifySocket::of(container)?;
+    let notify = NotifySocket::of(container.entry.path())?;
     open_door(container, &init)?;
     if let Some(notify) = notify {
         notify.forward(&init, container.state.init_process_pid)?;
     }
-    run_poststart(container)
+    run_poststart(container, &container.config()?.hooks.poststart)
 }
 
 /// Runs the poststart hooks; when one fails the container is stopped (runtime.md "Lifecycle").
 ///
 /// # Errors
 /// The hook's.
-pub fn run_poststart(container: &Container) -> Result<()> {
-    let hooks = container.config()?.hooks.poststart;
-    hooks::run_all("poststart", &hooks, &container.state.for_hooks(Status::Running)).inspect_err(|_| {
+pub fn run_poststart(container: &Container, hooks: &[Hook]) -> Result<()> {
+    hooks::run_all("poststart", hooks, &container.state.for_hooks(Status::Running)).inspect_err(|_| {
         if let Err(error) = container.kill_all() {
             log::warn(error);
         }

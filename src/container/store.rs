@@ -185,6 +185,20 @@ impl Entry {
         if st_nlink == 0 { Err(unknown(&self.id)) } else { Ok(()) }
     }
 
+    /// Lets other berths change this container.
+    pub fn unlock(&mut self) {
+        self.lock = None;
+    }
+
+    /// Whether another berth is changing this container.
+    pub fn is_locked_by_another(&self) -> bool {
+        if self.lock.is_some() {
+            return false;
+        }
+        let file = openat(&self.directory, ".", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty());
+        file.is_ok_and(|file| matches!(Flock::lock(file, FlockArg::LockSharedNonblock), Err((_, Errno::EAGAIN))))
+    }
+
     /// Reads `state.json`.
     ///
     /// # Errors

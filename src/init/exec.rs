@@ -1,6 +1,6 @@
 //! Another process in a container that exists: what `exec`'s child does until its program.
 
-use super::channel::{Channel, Message};
+use super::channel::Channel;
 use super::procfs::ProcFs;
 use super::program::{self, Program};
 use super::{Inherited, identity, limits, terminal};
@@ -32,17 +32,8 @@ pub struct Entrance {
 
 /// Runs the child of `exec` to its program; comes back only to end it.
 pub fn run(entrance: &Entrance, inherited: Inherited) -> ! {
-    let channel = &inherited.channel;
-    let failed = |error| {
-        let _ = channel.send(&Message::Failed(error));
-        sys::exit_now(1)
-    };
-    let program = set_up(entrance, channel, inherited.waits).unwrap_or_else(|error| failed(error));
-    let state = match channel.send(&Message::Ready).and_then(|()| channel.wait_to_proceed()) {
-        Ok(state) => state,
-        Err(error) => failed(error),
-    };
-    program.start(state, inherited)
+    let program = set_up(entrance, &inherited.channel, inherited.waits);
+    super::finish(program, inherited)
 }
 
 fn set_up<'plan>(entrance: &'plan Entrance, channel: &Channel, waits: bool) -> Result<Program<'plan>> {

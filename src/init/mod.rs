@@ -29,7 +29,7 @@ use nix::sched::{CloneFlags, unshare};
 use program::Program;
 use rootfs::Rootfs;
 use sources::Sources;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 /// What the parent has prepared; the new process inherits it with its memory.
 #[derive(Debug)]
@@ -51,25 +51,32 @@ pub struct Inherited {
 }
 
 /// Runs the new process to its program; comes back only to end it.
-pub fn run(plan: &Plan, inherited: Inherited) -> ! {
-    let Inherited { channel, .. } = &inherited;
-    let failed = |error| {
-        // When the parent is gone, nobody asks.
-        let _ = channel.send(&Message::Failed(error));
-        sys::exit_now(1)
-    };
+pub fn run(plan: &Plan, mut inherited: Inherited) -> ! {
     let sources = std::mem::take(&mut inherited.sources);
-    let program = set_up(plan, channel, &inherited, sources).unwrap_or_else(|error| failed(error));
-    let state = match channel.send(&Message::Ready).and_then(|()| channel.wait_to_proceed()) {
-        Ok(state) => state,
-        Err(error) => failed(error),
-    };
-    program.start(state, inherited)
+    let program = set_up(plan, &inherited, sources);
+    finish(program, inherited)
+}
+
+/// Tells the parent how it went, and starts the program when the parent agrees.
+fn finish(program: Result<Program>, inherited: Inherited) -> ! {
+    let channel = &inherited.channel;
+    let ready = program.and_then(|program| {
+        channel.send(&Message::Ready)?;
+        Ok((program, channel.wait_to_proceed()?))
+    });
+    match ready {
+        Ok((program, state)) => program.start(&state, inherited),
+        Err(error) => {
+            // When the parent is gone, nobody asks.
+            let _ = channel.send(&Message::Failed(error));
+            sys::exit_now(1)
+        }
+    }
 }
 
 /// Everything that can be done before `start`.
-fn set_up<'plan>(plan: &'plan Plan, channel: &Channel, inherited: &Inherited) -> Result<Program<'plan>> {
-    let process = &plan.process;
+fn set_up<'plan>(plan: &'plan Plan, inherited: &Inherited, sources: Sources) -> Result<Program<'plan>> {
+    let (process, channel) = (&plan.process, &inherited.channel);
     let user_namespace = !plan.namespaces.is_inherited(Kind::User);
     if inherited.waits {
         channel.wait_to_proceed()?; // ids, cgroup and limits come from outside
@@ -86,19 +93,19 @@ fn set_up<'plan>(plan: &'plan Plan, channel: &Channel, inherited: &Inherited) ->
         sys::bring_up(c"lo").during(|| "bring up the loopback interface")?;
     }
 
-    let mut rootfs = Rootfs::prepare(&plan.filesystem, &inherited.sources)?;
+    let mut rootfs = Rootfs::prepare(&plan.filesystem, sources)?;
     rootfs.mount_all()?;
     rootfs.make_devices()?;
     run_hooks_before_pivot(plan, channel)?;
     let procfs = rootfs.procfs()?;
     limits::write_sysctls(&procfs, &plan.sysctl)?; // while /proc/sys can still be written
     rootfs.mask()?;
-    rootfs.ensure_cwd(process)?; // engines expect it to be made
+    rootfs.ensure_cwd(process.cwd())?; // engines expect it to be made
     rootfs.enter()?; // pivot_root: the host's files are gone
     let root = program::open_root()?;
     let terminal = terminal::open(&root, process, channel)?;
     if let Some(terminal) = &terminal {
-        rootfs.bind_console(terminal)?;
+        rootfs.bind_console(terminal.as_fd())?;
     }
     rootfs.finish()?; // read-only at last
 

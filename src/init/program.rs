@@ -74,21 +74,21 @@ impl<'plan> Program<'plan> {
     }
 
     /// Waits for `start` if there is a door, and becomes the program. Comes back only to end.
-    pub fn start(self, state: Vec<u8>, inherited: Inherited) -> ! {
+    pub fn start(self, state: &[u8], inherited: Inherited) -> ! {
         let Inherited { channel, exec_fifo, agent, .. } = inherited;
-        let mut listener: Box<dyn Report> = Box::new(channel);
+        let mut parent: Box<dyn Report> = Box::new(channel);
         if let Some(fifo) = exec_fifo {
             // Blocks until `start` opens the other end.
             match self.procfs.reopen(fifo.as_fd(), OFlag::O_WRONLY) {
-                Ok(door) => listener = Box::new(File::from(door)),
+                Ok(door) => parent = Box::new(File::from(door)),
                 Err(error) => {
-                    listener.report(&error);
+                    parent.report(&error);
                     sys::exit_now(1);
                 }
             }
         }
-        let error = self.execute(&state, agent);
-        listener.report(&error);
+        let error = self.execute(state, agent);
+        parent.report(&error);
         sys::exit_now(1)
     }
 

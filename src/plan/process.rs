@@ -8,7 +8,9 @@ use crate::sys::process::SchedAttr;
 use crate::sys::tty::Size;
 use nix::libc;
 use serde::{Serialize, Serializer};
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// A planned process.
 #[derive(Debug, Clone, Serialize)]
@@ -122,20 +124,14 @@ impl Process {
         Ok((plan, notes))
     }
 
+    /// The working directory as a path.
+    pub fn cwd(&self) -> &Path {
+        Path::new(OsStr::from_bytes(self.cwd.to_bytes()))
+    }
+
     /// The value of an environment variable.
     pub fn variable(&self, name: &str) -> Option<&[u8]> {
         self.env.iter().find_map(|entry| entry.to_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
-    }
-
-    /// Sets an environment variable.
-    ///
-    /// # Errors
-    /// When the value has a NUL byte.
-    pub fn set_variable(&mut self, name: &str, value: &str) -> Result<()> {
-        let prefix = format!("{name}=");
-        self.env.retain(|entry| !entry.to_bytes().starts_with(prefix.as_bytes()));
-        self.env.push(string(format!("{prefix}{value}").as_bytes())?);
-        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@
 //! [`Errno`](nix::errno::Errno) (the caller knows the context) and name their manual page.
 #![allow(unsafe_code)]
 
+pub mod bpf;
 pub mod caps;
 pub mod clone;
 pub mod fs;

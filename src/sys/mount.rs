@@ -3,7 +3,7 @@
 use super::{Result, check};
 use nix::errno::Errno;
 use std::ffi::CStr;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 
 // Values of <linux/mount.h>, which libc lacks for musl; they are the same on every architecture.

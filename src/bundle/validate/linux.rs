@@ -5,12 +5,14 @@ use crate::bundle::config::{Config, Device, Linux, MemoryPolicy, Personality};
 use crate::error::{Error, Result};
 use std::path::Component;
 
-const NAMESPACES: [&str; 8] = ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"];
+/// Types of namespaces.
+pub const NAMESPACES: [&str; 8] = ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"];
 
 const PROPAGATIONS: [&str; 8] =
     ["shared", "slave", "private", "unbindable", "rshared", "rslave", "rprivate", "runbindable"];
 
-const MEMORY_MODES: [&str; 7] = [
+/// Modes of a NUMA memory policy, set_mempolicy(2).
+pub const MEMORY_MODES: [&str; 7] = [
     "MPOL_DEFAULT",
     "MPOL_BIND",
     "MPOL_INTERLEAVE",
@@ -20,7 +22,8 @@ const MEMORY_MODES: [&str; 7] = [
     "MPOL_LOCAL",
 ];
 
-const MEMORY_FLAGS: [&str; 3] = ["MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"];
+/// Flags of a NUMA memory policy, set_mempolicy(2).
+pub const MEMORY_FLAGS: [&str; 3] = ["MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"];
 
 pub(super) fn linux(config: &Config) -> Result<()> {
     let linux = &config.linux;

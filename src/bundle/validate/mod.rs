@@ -11,6 +11,7 @@ mod sysctl;
 #[cfg(test)]
 mod tests;
 
+pub use linux::{MEMORY_FLAGS, MEMORY_MODES, NAMESPACES};
 pub use process::{POLICIES, SCHEDULER_FLAGS, process};
 pub use resources::resources;
 pub use sysctl::path as sysctl_path;

@@ -10,6 +10,7 @@ mod enosys;
 mod tests;
 
 use crate::bundle::config::Seccomp;
+use crate::bundle::validate;
 use crate::error::{Error, Result};
 use crate::sys;
 use nix::libc::{
@@ -19,6 +20,7 @@ use nix::libc::{
 use serde::Serialize;
 use serde::ser::Serializer;
 use std::path::Path;
+use std::str::FromStr;
 
 /// The kernel's limit for a program, linux/bpf_common.h `BPF_MAXINSNS`.
 const MAX_INSTRUCTIONS: usize = 4096;
@@ -103,11 +105,22 @@ pub fn libseccomp_version() -> String {
     libseccomp::ScmpVersion::current().map_or_else(|_| "unknown".to_owned(), |version| version.to_string())
 }
 
+/// The names of the specification's architectures that this libseccomp knows.
+pub fn supported_architectures() -> Vec<&'static str> {
+    let knows = |name: &&str| {
+        let arch = libseccomp::ScmpArch::from_str(name);
+        arch.is_ok_and(|arch| libseccomp::ScmpSyscall::from_name_by_arch("read", arch).is_ok())
+    };
+    validate::seccomp::ARCHITECTURES.into_iter().filter(knows).collect()
+}
+
 /// The names of the specification's flags that have an effect on this kernel.
 pub fn supported_flags() -> Vec<&'static str> {
     let supported = FLAGS.iter().filter(|(_, bit)| sys::seccomp::flags_supported(probe(*bit)));
     // One thread: what TSYNC promises is always so.
-    supported.map(|(name, _)| *name).chain(["SECCOMP_FILTER_FLAG_TSYNC"]).collect()
+    let mut names: Vec<_> = supported.map(|(name, _)| *name).chain(["SECCOMP_FILTER_FLAG_TSYNC"]).collect();
+    names.sort_unstable();
+    names
 }
 
 /// SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV is known to the kernel only together with a listener.

@@ -1,0 +1,67 @@
+# The commands people use. `make help` lists them.
+#
+# Each target installs what it needs with apt-get and rustup, after saying so (integration/need.sh).
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+TARGET := $(shell uname -m)-unknown-linux-musl
+TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
+BERTH := $(TARGET_DIR)/$(TARGET)/release/berth
+
+# libseccomp is linked in: compiled for musl by integration/libseccomp.sh.
+LIBSECCOMP := $(TARGET_DIR)/libseccomp
+export LIBSECCOMP_LINK_TYPE := static
+export LIBSECCOMP_LIB_PATH := $(LIBSECCOMP)/lib
+
+NEED := integration/need.sh
+SCRIPTS := $(shell find .ci integration tests -type f \( -name '*.sh' -o -path .ci/run \) 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test lint conformance vm vm-test vm-shell install clean toolchain
+
+help: ## this list
+	@echo 'usage: make TARGET'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | column -t -s '|'
+
+toolchain:
+	@$(NEED) 'build berth' gcc libc6-dev pkg-config target:$(TARGET)
+	@integration/libseccomp.sh $(LIBSECCOMP)
+
+build: toolchain ## build the static release binary and print its path
+	@cargo build --release --locked --target $(TARGET)
+	@echo $(BERTH)
+
+demo: build ## run two containers and show what they get, with the commands as they run
+	@$(NEED) 'make a bundle' busybox-static jq
+	@BERTH=$(BERTH) integration/demo.sh
+
+test: toolchain ## unit and integration tests on this machine (SUITE="exec cgroups" TEST=part TEST_THREADS=n)
+	@$(NEED) 'make bundles' busybox-static
+	@TARGET=$(TARGET) integration/test.sh
+
+lint: toolchain ## format, clippy, a check for aarch64, shellcheck
+	@$(NEED) 'check the code' shellcheck component:fmt component:clippy target:aarch64-unknown-linux-musl
+	cargo fmt --check
+	cargo clippy --locked --quiet --target $(TARGET) --all-targets -- -D warnings
+	cargo check --locked --quiet --target aarch64-unknown-linux-musl
+	shellcheck -x $(SCRIPTS)
+
+conformance: build ## the OCI runtime-tools validation suite, compared with the expected results
+	@BERTH=$(BERTH) integration/conformance/run.sh
+
+vm: ## build the test machine: pure cgroup v2, systemd, Docker, containerd, Podman
+	@integration/vm/build.sh
+
+vm-test: toolchain ## all tests of tests/ in the test machine (SUITE=… TEST=… as for test)
+	@TARGET=$(TARGET) integration/vm/test.sh
+
+vm-shell: build ## a prompt in the test machine, berth in PATH
+	@BERTH=$(BERTH) integration/vm/shell.sh
+
+install: build ## install to $(DESTDIR)$(PREFIX)/bin
+	install -D -m 755 $(BERTH) $(DESTDIR)$(PREFIX)/bin/berth
+
+clean: ## remove what was built in this checkout (not the caches in ~/.cache/berth)
+	cargo clean
+	rm -f $(LIBSECCOMP)

@@ -1,0 +1,34 @@
+#!/bin/bash
+# run-tests.sh - in the test machine: run the test binaries of the job, print what `cargo test` would print.
+set -uo pipefail
+
+# Tests know the paths of the checkout and of the berth under test from when they were compiled.
+checkout=$(cat /job/checkout-path)
+mkdir -p "$(dirname "$checkout")"
+ln -s /job/checkout "$checkout"
+export CARGO_MANIFEST_DIR=$checkout
+if [ -e /job/berth-path ]; then
+    compiled=$(cat /job/berth-path)
+    mkdir -p "$(dirname "$compiled")"
+    ln -sf /job/bin/berth "$compiled"
+    export BERTH=/job/bin/berth
+fi
+export BERTH_SKIPS=/run/berth-skips
+: >"$BERTH_SKIPS"
+# shellcheck source=/dev/null
+. /job/environment
+
+echo "test machine: Linux $(uname -r), $(systemctl --version | head -n 1), $(stat -fc %T /sys/fs/cgroup)"
+status=0
+for binary in /job/tests/*; do
+    name=${binary##*/}
+    name=${name//://}
+    echo "     Running $name"
+    (cd "$checkout" && timeout -k 10 600 "$binary" --test-threads "$TEST_THREADS" ${TEST:+"$TEST"} </dev/null) || {
+        code=$?
+        status=1
+        [ $code != 124 ] && [ $code != 137 ] || echo "$name: ended after 600 s"
+    }
+done
+cat "$BERTH_SKIPS"
+exit $status

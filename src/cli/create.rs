@@ -1,0 +1,155 @@
+//! `create` and `run`.
+
+use super::Global;
+use crate::bundle::Bundle;
+use crate::container::create::{Created, Reports, Then, create};
+use crate::container::delete;
+use crate::container::foreground::Foreground;
+use crate::container::{Container, load_bundle, notify, start};
+use crate::error::{Context, During, Error, Result};
+use crate::plan::{Options, Plan};
+use crate::sys::process;
+use std::path::PathBuf;
+
+/// What `create` and `run` have in common.
+#[derive(Debug, clap::Args)]
+pub struct Making {
+    /// Directory with config.json
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    bundle: PathBuf,
+    /// Unix socket that gets the other end of the container's terminal
+    #[arg(long, value_name = "SOCKET")]
+    console_socket: Option<PathBuf>,
+    /// Unix socket that gets a pidfd of the container's first process
+    #[arg(long, value_name = "SOCKET")]
+    pidfd_socket: Option<PathBuf>,
+    /// File to write the pid of the container's first process to
+    #[arg(long, value_name = "FILE")]
+    pid_file: Option<PathBuf>,
+    /// Use chroot instead of pivot_root, for hosts whose root is an initramfs; less safe
+    #[arg(long)]
+    no_pivot: bool,
+    /// Leave the container in the caller's session keyring
+    #[arg(long)]
+    no_new_keyring: bool,
+    /// Number of file descriptors after the standard streams that the container inherits
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    preserve_fds: u32,
+    /// Name of the container
+    #[arg(value_name = "ID")]
+    id: String,
+}
+
+/// `create`
+#[derive(Debug, clap::Args)]
+pub struct Create {
+    #[command(flatten)]
+    making: Making,
+}
+
+/// `run`
+#[derive(Debug, clap::Args)]
+pub struct Run {
+    #[command(flatten)]
+    making: Making,
+    /// Do not wait for the container's end
+    #[arg(short, long)]
+    detach: bool,
+    /// Do not delete the container when it ends
+    #[arg(long)]
+    keep: bool,
+    /// Leave orphans of the container to the caller's reaper
+    #[arg(long)]
+    no_subreaper: bool,
+}
+
+impl Making {
+    fn make(&self, global: &Global, then: Then, detached: bool) -> Result<(Created, Bundle)> {
+        let store = global.store()?;
+        let mut bundle = load_bundle(&self.bundle)?;
+        let terminal = bundle.config.process.as_ref().is_some_and(|process| process.terminal);
+        check_terminal(terminal, detached, self.console_socket.is_some())?;
+        let process = bundle.config.process.as_mut().ok_or_else(|| Error::new("is missing").context("process"))?;
+        let preserve_fds = notify::pass_listen_fds(process, self.preserve_fds)?;
+        crate::container::store::check_id(&self.id)?;
+        notify::add_to(&mut bundle.config, &store.root().join(&self.id));
+        process::close_on_exec_from(3 + preserve_fds).during(|| "close_range")?;
+        let options = Options {
+            no_pivot: self.no_pivot,
+            no_new_keyring: self.no_new_keyring,
+            preserve_fds,
+            ..global.options(&store)
+        };
+        let plan = Plan::new(&self.id, &bundle, &options)?;
+        let reports = Reports {
+            pid_file: self.pid_file.clone(),
+            console_socket: self.console_socket.clone(),
+            pidfd_socket: self.pidfd_socket.clone(),
+        };
+        let created = create(&store, &bundle, plan, &reports, then)
+            .context(|| "unable to start container process")
+            .context(|| self.id.clone())?;
+        Ok((created, bundle))
+    }
+}
+
+/// A terminal needs somebody who reads it.
+pub fn check_terminal(terminal: bool, detached: bool, console_socket: bool) -> Result<()> {
+    match (terminal, detached, console_socket) {
+        (true, true, false) => Err(Error::new("cannot allocate tty if the runtime detaches without a console socket")
+            .context("process.terminal")
+            .hint("Give --console-socket, or set process.terminal to false.")),
+        (false, _, true) => Err(Error::new("cannot use a console socket if the process has no terminal")
+            .context("--console-socket")
+            .hint("Set process.terminal to true, or leave the option out.")),
+        (true, false, true) => Err(Error::new("cannot use a console socket if the runtime does not detach")
+            .context("--console-socket")
+            .hint("Give --detach too, or leave the option out.")),
+        _ => Ok(()),
+    }
+}
+
+impl Create {
+    /// Makes the container.
+    pub fn run(self, global: &Global) -> Result<()> {
+        self.making.make(global, Then::Wait, true).map(drop)
+    }
+}
+
+impl Run {
+    /// Makes the container, runs it and returns its exit status.
+    pub fn run(self, global: &Global) -> Result<u8> {
+        let foreground = match self.detach {
+            true => None,
+            false => Some(Foreground::begin()?),
+        };
+        if !self.detach && !self.no_subreaper {
+            process::set_child_subreaper().during(|| "prctl(PR_SET_CHILD_SUBREAPER)")?;
+        }
+        let (created, bundle) = self.making.make(global, Then::Run, self.detach)?;
+        let Created { entry, state, init, terminal, notify } = created;
+        let mut container = Container { entry, state };
+        if let Err(error) = start::run_poststart(&container, &bundle.config.hooks.poststart) {
+            let _ = nix::sys::wait::waitpid(init.pid, None);
+            delete::remove(&container)?;
+            return Err(error);
+        }
+        let pid = init.pid.as_raw();
+        let Some(foreground) = foreground else {
+            return notify.map_or(Ok(()), |notify| notify.forward(&init.pidfd, pid)).map(|()| 0);
+        };
+        if let Some(notify) = notify {
+            let init = init.pidfd.try_clone().during(|| "dup")?;
+            std::thread::spawn(move || notify.forward(&init, pid).unwrap_or_else(crate::log::warn));
+        }
+        // Others may work on the container while it runs.
+        container.entry.unlock();
+        let status = foreground.wait(&init, terminal);
+        container.report_oom_kills();
+        if !self.keep {
+            container.entry.lock()?;
+            delete::remove(&container)?;
+        }
+        status
+    }
+}

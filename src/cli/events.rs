@@ -1,0 +1,107 @@
+//! `events`
+
+use super::{Global, print};
+use crate::container::Container;
+use crate::container::state::Status;
+use crate::error::{Error, Result};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use serde_json::json;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+/// `events`
+#[derive(Debug, clap::Args)]
+pub struct Events {
+    /// Time between two reports, in Go's form (5s, 1m30s, 500ms)
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
+    interval: Duration,
+    /// Print one report and end
+    #[arg(long)]
+    stats: bool,
+    /// Name of the container
+    #[arg(value_name = "ID")]
+    id: String,
+}
+
+impl Events {
+    /// Prints reports until the container ends.
+    pub fn run(self, global: &Global) -> Result<()> {
+        let container = Container::open(&global.store()?, &self.id)?;
+        container.require(&[Status::Running, Status::Paused, Status::Created], "watch")?;
+        let cgroup = container.cgroup()?;
+        let report = || print(&format!("{}\n", json!({"type": "stats", "id": self.id, "data": cgroup.stats()?})));
+        if self.stats {
+            return report();
+        }
+        let init = container.init()?;
+        let mut watch = cgroup.oom_watch().ok();
+        let mut next = Instant::now();
+        loop {
+            if Instant::now() >= next {
+                report()?;
+                next += self.interval;
+            }
+            let left = next.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
+            let mut fds = vec![PollFd::new(init.as_fd(), PollFlags::POLLIN)];
+            fds.extend(watch.as_ref().map(|watch| PollFd::new(watch.as_fd(), PollFlags::POLLIN)));
+            match poll(&mut fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)) {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(errno) => return Err(Error::sys("poll", errno)),
+            }
+            let ended = fds[0].any().unwrap_or(false);
+            let noticed = fds.get(1).is_some_and(|fd| fd.any().unwrap_or(false));
+            if noticed && let Some(events) = &mut watch {
+                match events.read()? {
+                    crate::cgroup::oom::Event::Oom => print(&format!("{}\n", json!({"type": "oom", "id": self.id})))?,
+                    crate::cgroup::oom::Event::Nothing => {}
+                    crate::cgroup::oom::Event::Gone => watch = None,
+                }
+            }
+            if ended {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Go's duration: numbers with units.
+fn parse_duration(text: &str) -> std::result::Result<Duration, String> {
+    let wrong = || format!("{text:?} is no duration such as 5s, 1m30s or 500ms");
+    let mut rest = text;
+    let mut total = 0.0;
+    while !rest.is_empty() {
+        let digits = rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.').ok_or_else(wrong)?;
+        let (number, tail) = rest.split_at(digits);
+        let unit_end = tail.find(|letter: char| letter.is_ascii_digit()).unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(unit_end);
+        let factor = match unit {
+            "ns" => 1e-9,
+            "us" | "µs" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return Err(wrong()),
+        };
+        total += number.parse::<f64>().map_err(|_| wrong())? * factor;
+        rest = tail;
+    }
+    let duration = Duration::try_from_secs_f64(total).map_err(|_| wrong())?;
+    if duration < Duration::from_millis(1) { Err("the interval must be at least 1ms".into()) } else { Ok(duration) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_gos() {
+        assert_eq!(parse_duration("5s"), Ok(Duration::from_secs(5)));
+        assert_eq!(parse_duration("1m30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse_duration("1.5s"), Ok(Duration::from_millis(1500)));
+        for bad in ["", "5", "s", "0s", "-5s", "5x", "1..5s"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+}
