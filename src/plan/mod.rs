@@ -14,6 +14,7 @@ pub mod scheduling;
 
 use crate::bundle::Bundle;
 use crate::bundle::config::{Config, Hooks};
+use crate::bundle::validate;
 use crate::cgroup;
 use crate::error::{Error, Result};
 use crate::security::seccomp::{self, Filter};
@@ -108,7 +109,7 @@ impl Plan {
             no_pivot: options.no_pivot,
         };
         let filesystem = filesystem::filesystem(config, &surroundings)?;
-        let process = config.process.as_ref().ok_or_else(|| Error::new("is missing").context("process"))?;
+        let process = validate::runnable(config)?;
         let (process, mut notes) = Process::plan(process, &config.linux, !namespaces.is_inherited(Kind::User), options.preserve_fds)?;
         let (seccomp, listener) = filter(config, options, &mut notes)?;
         Ok(Self {
@@ -117,7 +118,7 @@ impl Plan {
             filesystem,
             hostname: config.hostname.clone().filter(|name| !name.is_empty()),
             domainname: config.domainname.clone().filter(|name| !name.is_empty()),
-            sysctl: config.linux.sysctl.iter().map(|(name, value)| (sysctl_path(name), value.clone())).collect(),
+            sysctl: sysctls(config)?,
             process,
             keyring: (!options.no_new_keyring).then(|| format!("_ses.{id}")),
             seccomp,
@@ -200,19 +201,13 @@ fn mounts_cgroup_writable(config: &Config) -> bool {
     config.mounts.iter().any(writable)
 }
 
-/// `net.ipv4.ip_forward` as a path; a name with slashes is one already, sysctl.d(5).
-fn sysctl_path(name: &str) -> String {
-    match name.find(['.', '/']) {
-        Some(first) if name.as_bytes()[first] == b'.' => {
-            name.chars().map(|letter| match letter {
-                '.' => '/',
-                '/' => '.',
-                other => other,
-            })
-            .collect()
-        }
-        _ => name.into(),
-    }
+/// Path below `/proc/sys` and value of each parameter.
+fn sysctls(config: &Config) -> Result<BTreeMap<String, String>> {
+    let one = |(name, value): (&String, &String)| match validate::sysctl_path(name) {
+        Some(path) => Ok((path, value.clone())),
+        None => Err(Error::new("is no kernel parameter").context(format!("linux.sysctl {name}"))),
+    };
+    config.linux.sysctl.iter().map(one).collect()
 }
 
 fn limits<S: serde::Serializer>(plan: &cgroup::Plan, serializer: S) -> Result<S::Ok, S::Error> {
@@ -222,16 +217,4 @@ fn limits<S: serde::Serializer>(plan: &cgroup::Plan, serializer: S) -> Result<S:
         settings: &'a [cgroup::Setting],
     }
     Shown { paths: plan.paths(), settings: plan.settings() }.serialize(serializer)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sysctl_names_become_paths() {
-        assert_eq!(sysctl_path("net.ipv4.ip_forward"), "net/ipv4/ip_forward");
-        assert_eq!(sysctl_path("net/ipv4/conf/eth0.1/forwarding"), "net/ipv4/conf/eth0.1/forwarding");
-        assert_eq!(sysctl_path("net.ipv4.conf.eth0/1.forwarding"), "net/ipv4/conf/eth0.1/forwarding");
-    }
 }
