@@ -43,6 +43,29 @@ impl Files {
         &self.record.paths
     }
 
+    /// The planned values.
+    pub fn settings(&self) -> &[Setting] {
+        &self.settings
+    }
+
+    /// The planned device rules.
+    pub fn devices(&self) -> Option<&devices::Rules> {
+        self.devices.as_ref()
+    }
+
+    /// The values that an update writes.
+    ///
+    /// # Errors
+    /// As [`Cgroup::update`].
+    pub fn changes(&self, resources: &Resources) -> Result<Vec<Setting>> {
+        let layout = Layout::existing(&self.record);
+        let resources = self.completed(resources, &layout);
+        if let (Some(memory), Some(dir)) = (&resources.memory, self.v2()) {
+            check_memory(dir, memory)?;
+        }
+        settings::settings(&layout, &resources)
+    }
+
     /// Makes what systemd has not made of a unit's cgroup, which has the container's process already.
     ///
     /// # Errors
@@ -209,12 +232,7 @@ impl Cgroup for Files {
     }
 
     fn update(&self, resources: &Resources) -> Result<()> {
-        let layout = Layout::existing(&self.record);
-        let resources = self.completed(resources, &layout);
-        if let (Some(memory), Some(dir)) = (&resources.memory, self.v2()) {
-            check_memory(dir, memory)?;
-        }
-        settings::apply(&settings::settings(&layout, &resources)?, self.paths())?;
+        settings::apply(&self.changes(resources)?, self.paths())?;
         if resources.devices.is_empty() {
             return Ok(());
         }
