@@ -1,9 +1,9 @@
 //! Making a container: everything that surrounds the new process, in order, and undone when a step fails.
 
 use super::launch::{Joins, Launch};
+use super::notify::{self, NotifySocket};
 use super::state::{Identity, State, Status};
 use super::store::{self, Entry, Store};
-use super::notify::{self, NotifySocket};
 use super::{idmap, sockets};
 use crate::bundle::Bundle;
 use crate::cgroup::{self, Cgroup};
@@ -70,7 +70,8 @@ pub fn create(store: &Store, bundle: &Bundle, plan: Plan, reports: &Reports, the
     let cgroup = cgroup::prepare(plan.cgroup.clone())?;
 
     let entry = store.create(&plan.id)?;
-    let mut state = State::new(&plan.id, bundle.path.clone(), plan.filesystem.root.clone(), &bundle.config, plan.cgroup.record());
+    let mut state =
+        State::new(&plan.id, bundle.path.clone(), plan.filesystem.root.clone(), &bundle.config, plan.cgroup.record());
     state.no_pivot = plan.filesystem.enter != crate::plan::filesystem::Enter::Pivot;
     let mut making = Making { entry, state, cgroup, cgroup_made: false, init: None, hooks_ran: false, plan: &plan };
     let made = making.record(bundle, then).and_then(|(exec_fifo, notify)| {
@@ -143,8 +144,15 @@ impl Making<'_> {
         let Some(child) = launch.start(&channel, &inits)? else {
             drop(channel);
             drop(joins);
-            let inherited =
-                Inherited { channel: inits, sources, exec_fifo, agent, waits, late_cgroup_namespace, late_time_namespace };
+            let inherited = Inherited {
+                channel: inits,
+                sources,
+                exec_fifo,
+                agent,
+                waits,
+                late_cgroup_namespace,
+                late_time_namespace,
+            };
             init::run(plan, inherited);
         };
         drop((inits, sources, exec_fifo, agent));
@@ -287,7 +295,9 @@ pub fn wait_for_program(channel: &Channel) -> Result<()> {
 pub fn set_oom_score(pid: Pid, score: Option<i32>) -> Result<()> {
     let Some(score) = score else { return Ok(()) };
     let path = format!("/proc/{pid}/oom_score_adj");
-    std::fs::write(&path, score.to_string()).during(|| format!("write {score} to {path}")).context(|| "process.oomScoreAdj")
+    std::fs::write(&path, score.to_string())
+        .during(|| format!("write {score} to {path}"))
+        .context(|| "process.oomScoreAdj")
 }
 
 fn namespace_paths(pid: Pid) -> std::collections::BTreeMap<String, String> {

@@ -56,7 +56,8 @@ pub fn exec(container: &Container, request: Request, options: &Options, reports:
     let config = container.config()?;
     let namespaces = Namespaces::plan(&config)?;
     let user_namespace = !namespaces.is_inherited(Kind::User);
-    let (mut process, mut notes) = Process::plan(&request.process, &config.linux, user_namespace, options.preserve_fds)?;
+    let (mut process, mut notes) =
+        Process::plan(&request.process, &config.linux, user_namespace, options.preserve_fds)?;
     notes.extend(process.capabilities.add(&request.capabilities)?);
     let (filter, agent) = plan::filter(&config, options, &mut notes)?;
     labels::check(&process)?;
@@ -130,7 +131,8 @@ fn is_own(kind: Kind, pid: i32) -> Result<bool> {
 
 fn open_root(pid: i32) -> Result<OwnedFd> {
     let path = format!("/proc/{pid}/root");
-    open(path.as_str(), OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).during(|| format!("open {path}"))
+    open(path.as_str(), OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+        .during(|| format!("open {path}"))
 }
 
 /// An exec that is under way.
@@ -146,7 +148,9 @@ impl Starting<'_> {
     fn make(&mut self, namespaces: &Namespaces, agent: Option<OwnedFd>) -> Result<Channel> {
         if let Some(cpus) = self.affinity.initial.as_deref().filter(|cpus| !cpus.is_empty()) {
             let mask = scheduling::mask(cpus).context(|| "process.execCPUAffinity.initial")?;
-            process::set_affinity(Pid::from_raw(0), &mask).during(|| "sched_setaffinity").context(|| "process.execCPUAffinity.initial")?;
+            process::set_affinity(Pid::from_raw(0), &mask)
+                .during(|| "sched_setaffinity")
+                .context(|| "process.execCPUAffinity.initial")?;
         }
         let (channel, inits) = Channel::pair()?;
         let entry = self.cgroup.entry()?;
@@ -190,7 +194,9 @@ impl Starting<'_> {
         let user = self.entrance.namespaces & CloneFlags::CLONE_NEWUSER;
         if user.is_empty() || nix::unistd::geteuid().is_root() {
             if !for_children.is_empty() {
-                setns(&self.entrance.init, for_children).during(|| "setns").context(|| "joining the container's PID namespace")?;
+                setns(&self.entrance.init, for_children)
+                    .during(|| "setns")
+                    .context(|| "joining the container's PID namespace")?;
             }
             return clone3(0, cgroup).during(|| "clone3");
         }

@@ -110,7 +110,8 @@ impl Plan {
         };
         let filesystem = filesystem::filesystem(config, &surroundings)?;
         let process = validate::runnable(config)?;
-        let (process, mut notes) = Process::plan(process, &config.linux, !namespaces.is_inherited(Kind::User), options.preserve_fds)?;
+        let (process, mut notes) =
+            Process::plan(process, &config.linux, !namespaces.is_inherited(Kind::User), options.preserve_fds)?;
         let (seccomp, listener) = filter(config, options, &mut notes)?;
         Ok(Self {
             id: id.into(),
@@ -134,7 +135,9 @@ impl Plan {
 /// Properties of the specification that berth does not have yet are refused, never ignored.
 fn refuse_unsupported(config: &Config) -> Result<()> {
     if config.linux.intel_rdt.is_some() {
-        return Err(Error::new("Intel RDT is not supported yet").context("linux.intelRdt").hint("Remove the property."));
+        return Err(Error::new("Intel RDT is not supported yet")
+            .context("linux.intelRdt")
+            .hint("Remove the property."));
     }
     if !config.linux.net_devices.is_empty() {
         let error = Error::new("moving network devices is not supported yet").context("linux.netDevices");
