@@ -308,3 +308,79 @@ fn the_state_file_is_enough_to_reach_the_cgroup() {
     assert_eq!(again.entry().unwrap().is_some(), scratch.files.v2().is_some());
     assert_eq!(again.beside(pid).unwrap().pids().unwrap(), [pid]);
 }
+
+/// The parent of a scratch cgroup on a host that has nothing but v2.
+fn pure_v2(path: &str) -> Option<PathBuf> {
+    let host = Host::detect().unwrap();
+    if !host.is_pure_v2() || !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: needs root on a host with cgroup v2 alone");
+        return None;
+    }
+    let parent = host.v2.unwrap().join(path).parent().unwrap().to_owned();
+    tree::make(&parent, &mut Vec::new()).unwrap();
+    Some(parent)
+}
+
+#[test]
+fn an_inner_node_with_processes_is_explained() {
+    let path = unique();
+    let Some(parent) = pure_v2(&path) else { return };
+    let mut scratch = Scratch::at(&path, r#"{"memory":{"limit":67108864}}"#).unwrap();
+    let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+    enter(&parent, Pid::from_raw(child.id() as i32)).unwrap();
+    let error = scratch.files.create().unwrap_err().to_string();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(error.starts_with("linux.resources.memory.limit: write \"+memory\" to "), "{error}");
+    assert!(error.contains("has processes of its own"), "{error}");
+    assert!(!scratch.files.exists());
+}
+
+#[test]
+fn a_threaded_place_takes_what_works_on_threads_and_refuses_the_rest() {
+    let path = unique();
+    let Some(parent) = pure_v2(&path) else { return };
+    let sibling = parent.join("threads");
+    tree::make(&sibling, &mut Vec::new()).unwrap();
+    tree::write(&sibling, "cgroup.type", "threaded").unwrap();
+    let mut scratch = Scratch::at(&path, r#"{"memory":{"limit":67108864}}"#).unwrap();
+    let error = scratch.files.create().unwrap_err().to_string();
+    assert!(error.contains("memory controller does not work in") && error.contains("domain invalid"), "{error}");
+
+    let scratch = Scratch::at(&path, r#"{"pids":{"limit":5}}"#).unwrap().create();
+    scratch.files.apply_limits().unwrap();
+    assert_eq!(scratch.file("pids", "", "pids.max"), "5");
+    tree::remove(&sibling, Duration::ZERO).unwrap();
+}
+
+#[test]
+fn a_delegated_cgroup_is_the_containers_without_its_limits() {
+    use std::os::unix::fs::MetadataExt;
+    let path = unique();
+    let Some(_) = pure_v2(&path) else { return };
+    let mut scratch = Scratch::at(&path, "{}").unwrap();
+    scratch.files.owner = Some((12_345, 54_321));
+    let scratch = scratch.create();
+    let owner = |file: &str| {
+        let stat = std::fs::metadata(scratch.files.v2().unwrap().join(file)).unwrap();
+        (stat.uid(), stat.gid())
+    };
+    for file in ["", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"] {
+        assert_eq!(owner(file), (12_345, 54_321), "{file}");
+    }
+    assert_eq!((owner("pids.max"), owner("cgroup.freeze")), ((0, 0), (0, 0)));
+}
+
+#[test]
+fn a_limit_below_the_usage_is_refused_when_asked_to_check() {
+    let path = unique();
+    let Some(_) = pure_v2(&path) else { return };
+    let mut scratch = Scratch::at(&path, "{}").unwrap().create();
+    scratch.run("sleep 60");
+    while tree::number(scratch.files.v2().unwrap(), "memory.current").unwrap() < 8192 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let error = scratch.update(r#"{"memory":{"limit":4096,"checkBeforeUpdate":true}}"#).unwrap_err().to_string();
+    assert!(error.starts_with("linux.resources.memory.limit: 4096 is below the current usage"), "{error}");
+    assert_eq!(scratch.file("memory", "", "memory.max"), "max");
+}

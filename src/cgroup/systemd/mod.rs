@@ -8,6 +8,8 @@ mod manager;
 mod names;
 mod properties;
 #[cfg(test)]
+mod real;
+#[cfg(test)]
 mod tests;
 
 use super::dbus::Value;
