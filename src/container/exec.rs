@@ -18,6 +18,7 @@ use crate::plan::{self, Options, scheduling};
 use crate::security::labels;
 use crate::sys::clone::{Child, clone3};
 use crate::sys::process;
+use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::{Mode, stat};
@@ -153,8 +154,7 @@ impl Starting<'_> {
                 .context(|| "process.execCPUAffinity.initial")?;
         }
         let (channel, inits) = Channel::pair()?;
-        let entry = self.cgroup.entry()?;
-        let Some(child) = self.clone(namespaces, entry.as_ref().map(AsFd::as_fd), &channel, &inits)? else {
+        let Some(child) = self.clone_into_cgroup(namespaces, &channel, &inits)? else {
             drop(channel);
             let inherited = Inherited {
                 channel: inits,
@@ -177,6 +177,24 @@ impl Starting<'_> {
         self.set_affinity(pid)?;
         channel.send(&Message::Proceed(Vec::new()))?;
         Ok(channel)
+    }
+
+    fn clone_into_cgroup(
+        &mut self,
+        namespaces: &Namespaces,
+        channel: &Channel,
+        inits: &Channel,
+    ) -> Result<Option<Child>> {
+        let entry = self.cgroup.entry()?;
+        match self.clone(namespaces, entry.as_ref().map(AsFd::as_fd), channel, inits) {
+            // An init such as systemd has moved itself below, and given the controllers to its children.
+            Err(error) if error.errno() == Some(Errno::EBUSY) => {
+                self.cgroup = self.cgroup.beside(Pid::from_raw(self.container.state.init_process_pid))?;
+                let entry = self.cgroup.entry()?;
+                self.clone(namespaces, entry.as_ref().map(AsFd::as_fd), channel, inits)
+            }
+            result => result,
+        }
     }
 
     fn clone(
