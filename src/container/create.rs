@@ -183,10 +183,9 @@ impl Making<'_> {
             self.cgroup.enter(pid)?;
         }
         self.cgroup.apply_limits()?;
-        if waits {
-            channel.send(&Message::Proceed(Vec::new()))?;
-        }
-        self.cgroup.apply_devices()
+        // On v1 the rules are in force one by one: until the last is there, init could not make its devices.
+        self.cgroup.apply_devices()?;
+        if waits { channel.send(&Message::Proceed(Vec::new())) } else { Ok(()) }
     }
 
     /// Answers init until it is ready.
@@ -227,11 +226,10 @@ impl Making<'_> {
         if let Some(path) = &reports.pid_file {
             sockets::write_pid_file(path, pid)?;
         }
-        let status = if then == Then::Wait { Status::Created } else { Status::Running };
-        let state = self.state.specified(status);
         let message = match &self.plan.listener {
-            Some(agent) => listener::process_state(&state, pid.as_raw(), agent),
-            None => self.state.for_hooks(status),
+            // As the specification's example has it: the program does not run yet.
+            Some(agent) => listener::process_state(&self.state.specified(Status::Creating), pid.as_raw(), agent),
+            None => self.state.for_hooks(Status::Created),
         };
         channel.send(&Message::Proceed(message))?;
         match then {

@@ -32,8 +32,8 @@ pub struct Request {
     pub process: crate::bundle::config::Process,
     /// `--cap`: more capabilities.
     pub capabilities: Vec<String>,
-    /// Sub-cgroup to run in.
-    pub cgroup: Option<String>,
+    /// Cgroups below the container's to run in: a path, or `controllers:path`.
+    pub cgroups: Vec<String>,
     /// Whether to wait for a paused container instead of refusing it.
     pub ignore_paused: bool,
 }
@@ -75,10 +75,7 @@ pub fn exec(container: &Container, request: Request, options: &Options, reports:
         keyring: (!options.no_new_keyring).then(|| format!("_ses.{}", container.state.id)),
     };
     let affinity = request.process.exec_cpu_affinity.or(config.process.and_then(|process| process.exec_cpu_affinity));
-    let cgroup = match &request.cgroup {
-        Some(path) => container.cgroup()?.sub(path)?,
-        None => container.cgroup()?,
-    };
+    let cgroup = request.cgroups.iter().try_fold(container.cgroup()?, |cgroup, path| cgroup.sub(path))?;
     let mut starting = Starting { container, entrance, cgroup, affinity: affinity.unwrap_or_default(), child: None };
     let started = starting.make(&namespaces, connection).and_then(|channel| {
         let terminal = starting.converse(&channel, reports)?;

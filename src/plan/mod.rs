@@ -59,8 +59,8 @@ pub struct Plan {
     /// `None`: as the host's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub domainname: Option<String>,
-    /// Path below `/proc/sys` and value.
-    pub sysctl: BTreeMap<String, String>,
+    /// Kernel parameters of its namespaces.
+    pub sysctl: Vec<Sysctl>,
     /// The program.
     pub process: Process,
     /// Name of the session keyring to make.
@@ -80,6 +80,17 @@ pub struct Plan {
     pub hooks: Hooks,
     /// What the container does not get although it was asked for, and why.
     pub notes: Vec<String>,
+}
+
+/// A kernel parameter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Sysctl {
+    /// As the configuration names it.
+    pub name: String,
+    /// Path below `/proc/sys`.
+    pub path: String,
+    /// What is written there.
+    pub value: String,
 }
 
 /// The agent that answers notified system calls (config-linux.md "The Container Process State").
@@ -204,10 +215,9 @@ fn mounts_cgroup_writable(config: &Config) -> bool {
     config.mounts.iter().any(writable)
 }
 
-/// Path below `/proc/sys` and value of each parameter.
-fn sysctls(config: &Config) -> Result<BTreeMap<String, String>> {
+fn sysctls(config: &Config) -> Result<Vec<Sysctl>> {
     let one = |(name, value): (&String, &String)| match validate::sysctl_path(name) {
-        Some(path) => Ok((path, value.clone())),
+        Some(path) => Ok(Sysctl { name: name.clone(), path, value: value.clone() }),
         None => Err(Error::new("is no kernel parameter").context(format!("linux.sysctl {name}"))),
     };
     config.linux.sysctl.iter().map(one).collect()

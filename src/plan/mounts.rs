@@ -262,7 +262,9 @@ impl Planner<'_> {
             _ => Source::Host(path),
         };
         let other_user = matches!(self.around.user_namespace, UserNamespace::New | UserNamespace::Join(_));
-        let by_parent = idmap.is_some() || other_user && matches!(source, Source::Host(_));
+        // Without privileges berth may clone mounts only in the new user namespace, where init is.
+        let privileged = nix::unistd::geteuid().is_root();
+        let by_parent = idmap.is_some() || other_user && privileged && matches!(source, Source::Host(_));
         Ok(Kind::Bind { source, recursive: options.recursive_bind, idmap, by_parent })
     }
 
