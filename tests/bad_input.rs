@@ -60,23 +60,35 @@ fn what_is_no_configuration() {
         ("something behind the object", |b| b.raw("{\"ociVersion\": \"1.2.0\"} x"), &["config.json"]),
         ("a list", |b| b.raw("[]"), &["config.json"]),
         ("null", |b| b.raw("null"), &["config.json"]),
-        ("no UTF-8", |b| {
-            let bundle = b.raw("{}");
-            fs::write(bundle.dir().join("config.json"), b"{\"ociVersion\": \"\xff\"}").unwrap();
-            bundle
-        }, &["config.json"]),
+        (
+            "no UTF-8",
+            |b| {
+                let bundle = b.raw("{}");
+                fs::write(bundle.dir().join("config.json"), b"{\"ociVersion\": \"\xff\"}").unwrap();
+                bundle
+            },
+            &["config.json"],
+        ),
         ("deeply nested", |b| b.raw(&"[".repeat(200_000)), &["config.json"]),
-        ("a directory", |b| {
-            let bundle = b.raw("");
-            fs::remove_file(bundle.dir().join("config.json")).unwrap();
-            fs::create_dir(bundle.dir().join("config.json")).unwrap();
-            bundle
-        }, &["config.json"]),
-        ("missing", |b| {
-            let bundle = b.raw("");
-            fs::remove_file(bundle.dir().join("config.json")).unwrap();
-            bundle
-        }, &["config.json", "no such file"]),
+        (
+            "a directory",
+            |b| {
+                let bundle = b.raw("");
+                fs::remove_file(bundle.dir().join("config.json")).unwrap();
+                fs::create_dir(bundle.dir().join("config.json")).unwrap();
+                bundle
+            },
+            &["config.json"],
+        ),
+        (
+            "missing",
+            |b| {
+                let bundle = b.raw("");
+                fs::remove_file(bundle.dir().join("config.json")).unwrap();
+                bundle
+            },
+            &["config.json", "no such file"],
+        ),
     ]);
 }
 
@@ -92,21 +104,48 @@ fn missing_properties() {
         ("no mount destination", |b| b.mount(json!({"type": "tmpfs", "source": "x"})), &["mounts[7]", "destination"]),
         ("no namespace type", |b| b.push("/linux/namespaces", json!({})), &["linux.namespaces", "type"]),
         ("no rlimit type", |b| b.push("/process/rlimits", json!({"soft": 1, "hard": 1})), &["process.rlimits", "type"]),
-        ("no rlimit hard", |b| b.set("/process/rlimits", json!([{"type": "RLIMIT_CORE", "soft": 1}])),
-            &["process.rlimits", "hard"]),
-        ("no device path", |b| b.push("/linux/devices", json!({"type": "c", "major": 1, "minor": 3})),
-            &["linux.devices", "path"]),
-        ("no device type", |b| b.push("/linux/devices", json!({"path": "/dev/x", "major": 1, "minor": 3})),
-            &["linux.devices", "type"]),
-        ("no device number", |b| b.push("/linux/devices", json!({"path": "/dev/x", "type": "c"})),
-            &["linux.devices", "major"]),
-        ("no seccomp defaultAction", |b| b.set("/linux/seccomp", json!({"syscalls": []})),
-            &["linux.seccomp", "defaultAction"]),
-        ("no seccomp names", |b| b.set("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW",
-            "syscalls": [{"action": "SCMP_ACT_ERRNO"}]})), &["linux.seccomp", "names"]),
+        (
+            "no rlimit hard",
+            |b| b.set("/process/rlimits", json!([{"type": "RLIMIT_CORE", "soft": 1}])),
+            &["process.rlimits", "hard"],
+        ),
+        (
+            "no device path",
+            |b| b.push("/linux/devices", json!({"type": "c", "major": 1, "minor": 3})),
+            &["linux.devices", "path"],
+        ),
+        (
+            "no device type",
+            |b| b.push("/linux/devices", json!({"path": "/dev/x", "major": 1, "minor": 3})),
+            &["linux.devices", "type"],
+        ),
+        (
+            "no device number",
+            |b| b.push("/linux/devices", json!({"path": "/dev/x", "type": "c"})),
+            &["linux.devices", "major"],
+        ),
+        (
+            "no seccomp defaultAction",
+            |b| b.set("/linux/seccomp", json!({"syscalls": []})),
+            &["linux.seccomp", "defaultAction"],
+        ),
+        (
+            "no seccomp names",
+            |b| {
+                b.set(
+                    "/linux/seccomp",
+                    json!({"defaultAction": "SCMP_ACT_ALLOW",
+            "syscalls": [{"action": "SCMP_ACT_ERRNO"}]}),
+                )
+            },
+            &["linux.seccomp", "names"],
+        ),
         ("no hook path", |b| b.set("/hooks", json!({"prestart": [{"args": ["x"]}]})), &["hooks.prestart", "path"]),
-        ("no id map size", |b| b.namespace("user").set("/linux/uidMappings", json!([{"containerID": 0, "hostID": 1}])),
-            &["linux.uidMappings", "size"]),
+        (
+            "no id map size",
+            |b| b.namespace("user").set("/linux/uidMappings", json!([{"containerID": 0, "hostID": 1}])),
+            &["linux.uidMappings", "size"],
+        ),
     ]);
 }
 
@@ -122,25 +161,38 @@ fn wrong_types() {
         ("a negative uid", |b| b.set("/process/user/uid", json!(-1)), &["process.user.uid"]),
         ("a uid of 33 bits", |b| b.set("/process/user/uid", json!(4_294_967_296_u64)), &["process.user.uid"]),
         ("a gid of 33 bits", |b| b.set("/process/user/gid", json!(4_294_967_296_u64)), &["process.user.gid"]),
-        ("an additional gid of 33 bits", |b| b.set("/process/user/additionalGids", json!([1, 4_294_967_296_u64])),
-            &["process.user.additionalGids[1]"]),
+        (
+            "an additional gid of 33 bits",
+            |b| b.set("/process/user/additionalGids", json!([1, 4_294_967_296_u64])),
+            &["process.user.additionalGids[1]"],
+        ),
         ("a fraction as uid", |b| b.set("/process/user/uid", json!(1.5)), &["process.user.uid"]),
         ("a string as memory limit", |b| b.limit("memory/limit", json!("64M")), &["linux.resources.memory.limit"]),
-        ("a memory limit of 65 bits", |b| {
-            let text = b.config.to_string();
-            let text = text.replace("\"resources\":{", "\"resources\":{\"memory\":{\"limit\":99999999999999999999},");
-            b.raw(&text)
-        },
-            &["linux.resources.memory.limit"]),
+        (
+            "a memory limit of 65 bits",
+            |b| {
+                let text = b.config.to_string();
+                let text =
+                    text.replace("\"resources\":{", "\"resources\":{\"memory\":{\"limit\":99999999999999999999},");
+                b.raw(&text)
+            },
+            &["linux.resources.memory.limit"],
+        ),
         ("a list as mount", |b| b.mount(json!(["/proc", "proc"])), &["mounts[7]"]),
-        ("an object as mount options", |b| b.mount(json!({"destination": "/x", "type": "tmpfs", "options": {}})),
-            &["mounts[7].options"]),
+        (
+            "an object as mount options",
+            |b| b.mount(json!({"destination": "/x", "type": "tmpfs", "options": {}})),
+            &["mounts[7].options"],
+        ),
         ("a list as annotations", |b| b.set("/annotations", json!([])), &["annotations"]),
         ("a number as an annotation", |b| b.set("/annotations", json!({"a": 1})), &["annotations"]),
         ("a number as a sysctl", |b| b.set("/linux/sysctl", json!({"net.ipv4.ip_forward": 1})), &["linux.sysctl"]),
         ("a string as oomScoreAdj", |b| b.set("/process/oomScoreAdj", json!("5")), &["process.oomScoreAdj"]),
-        ("a string as a timeout", |b| b.set("/hooks", json!({"poststop": [{"path": "/x", "timeout": "5s"}]})),
-            &["hooks.poststop[0].timeout"]),
+        (
+            "a string as a timeout",
+            |b| b.set("/hooks", json!({"poststop": [{"path": "/x", "timeout": "5s"}]})),
+            &["hooks.poststop[0].timeout"],
+        ),
     ]);
 }
 
@@ -148,37 +200,87 @@ fn wrong_types() {
 fn unknown_names() {
     check(&[
         ("a namespace", |b| b.push("/linux/namespaces", json!({"type": "pidd"})), &["linux.namespaces", "pidd"]),
-        ("an rlimit", |b| b.push("/process/rlimits", json!({"type": "RLIMIT_FUN", "soft": 1, "hard": 1})),
-            &["process.rlimits[1]", "RLIMIT_FUN"]),
-        ("a propagation", |b| b.set("/linux/rootfsPropagation", json!("sideways")),
-            &["linux.rootfsPropagation", "sideways"]),
-        ("a device type", |b| b.push("/linux/devices", json!({"path": "/dev/x", "type": "x", "major": 1, "minor": 3})),
-            &["linux.devices[0]", "type"]),
-        ("a device access", |b| b.push("/linux/resources/devices", json!({"allow": true, "access": "rx"})),
-            &["linux.resources.devices[1]", "access"]),
-        ("a seccomp action", |b| b.set("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_FUN"})),
-            &["linux.seccomp", "SCMP_ACT_FUN"]),
-        ("a seccomp operator", |b| b.set("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
-            {"names": ["mkdir"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 0, "value": 1, "op": "SCMP_CMP_XX"}]}]})),
-            &["linux.seccomp.syscalls[0]", "SCMP_CMP_XX"]),
-        ("a seccomp architecture", |b| b.set("/linux/seccomp",
-            json!({"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_Z80"]})),
-            &["linux.seccomp", "SCMP_ARCH_Z80"]),
-        ("a seccomp flag", |b| b.set("/linux/seccomp",
-            json!({"defaultAction": "SCMP_ACT_ALLOW", "flags": ["SECCOMP_FILTER_FLAG_FUN"]})),
-            &["linux.seccomp", "SECCOMP_FILTER_FLAG_FUN"]),
-        ("a scheduler", |b| b.set("/process/scheduler", json!({"policy": "SCHED_FUN"})),
-            &["process.scheduler", "SCHED_FUN"]),
-        ("an I/O priority class", |b| b.set("/process/ioPriority", json!({"class": "IOPRIO_CLASS_FUN", "priority": 1})),
-            &["process.ioPriority", "IOPRIO_CLASS_FUN"]),
-        ("a personality", |b| b.set("/linux/personality", json!({"domain": "LINUX128"})),
-            &["linux.personality", "LINUX128"]),
-        ("a file system", |b| b.mount(json!({"destination": "/x", "type": "no-such-fs", "source": "x"})).writable(),
-            &["mounts[7]", "/x", "no-such-fs"]),
-        ("a mount option", |b| b.writable().mount(json!({"destination": "/x", "type": "tmpfs", "source": "x",
-            "options": ["no-such-option"]})), &["mounts[7]", "/x"]),
-        ("a clock", |b| b.namespace("time").set("/linux/timeOffsets", json!({"wallclock": {"secs": 1}})),
-            &["linux.timeOffsets", "wallclock"]),
+        (
+            "an rlimit",
+            |b| b.push("/process/rlimits", json!({"type": "RLIMIT_FUN", "soft": 1, "hard": 1})),
+            &["process.rlimits[1]", "RLIMIT_FUN"],
+        ),
+        (
+            "a propagation",
+            |b| b.set("/linux/rootfsPropagation", json!("sideways")),
+            &["linux.rootfsPropagation", "sideways"],
+        ),
+        (
+            "a device type",
+            |b| b.push("/linux/devices", json!({"path": "/dev/x", "type": "x", "major": 1, "minor": 3})),
+            &["linux.devices[0]", "type"],
+        ),
+        (
+            "a device access",
+            |b| b.push("/linux/resources/devices", json!({"allow": true, "access": "rx"})),
+            &["linux.resources.devices[1]", "access"],
+        ),
+        (
+            "a seccomp action",
+            |b| b.set("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_FUN"})),
+            &["linux.seccomp", "SCMP_ACT_FUN"],
+        ),
+        (
+            "a seccomp operator",
+            |b| {
+                b.set("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+            {"names": ["mkdir"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 0, "value": 1, "op": "SCMP_CMP_XX"}]}]}))
+            },
+            &["linux.seccomp.syscalls[0]", "SCMP_CMP_XX"],
+        ),
+        (
+            "a seccomp architecture",
+            |b| b.set("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_Z80"]})),
+            &["linux.seccomp", "SCMP_ARCH_Z80"],
+        ),
+        (
+            "a seccomp flag",
+            |b| {
+                b.set(
+                    "/linux/seccomp",
+                    json!({"defaultAction": "SCMP_ACT_ALLOW", "flags": ["SECCOMP_FILTER_FLAG_FUN"]}),
+                )
+            },
+            &["linux.seccomp", "SECCOMP_FILTER_FLAG_FUN"],
+        ),
+        (
+            "a scheduler",
+            |b| b.set("/process/scheduler", json!({"policy": "SCHED_FUN"})),
+            &["process.scheduler", "SCHED_FUN"],
+        ),
+        (
+            "an I/O priority class",
+            |b| b.set("/process/ioPriority", json!({"class": "IOPRIO_CLASS_FUN", "priority": 1})),
+            &["process.ioPriority", "IOPRIO_CLASS_FUN"],
+        ),
+        (
+            "a personality",
+            |b| b.set("/linux/personality", json!({"domain": "LINUX128"})),
+            &["linux.personality", "LINUX128"],
+        ),
+        (
+            "a file system",
+            |b| b.mount(json!({"destination": "/x", "type": "no-such-fs", "source": "x"})).writable(),
+            &["mounts[7]", "/x", "no-such-fs"],
+        ),
+        (
+            "a mount option",
+            |b| {
+                b.writable().mount(json!({"destination": "/x", "type": "tmpfs", "source": "x",
+            "options": ["no-such-option"]}))
+            },
+            &["mounts[7]", "/x"],
+        ),
+        (
+            "a clock",
+            |b| b.namespace("time").set("/linux/timeOffsets", json!({"wallclock": {"secs": 1}})),
+            &["linux.timeOffsets", "wallclock"],
+        ),
     ]);
 }
 
@@ -189,103 +291,215 @@ fn contradictions_and_values_out_of_range() {
         ("a relative cwd", |b| b.set("/process/cwd", json!("tmp")), &["process.cwd"]),
         ("an empty cwd", |b| b.set("/process/cwd", json!("")), &["process.cwd"]),
         ("a hostname without a UTS namespace", |b| b.without_namespace("uts"), &["hostname", "uts"]),
-        ("a domainname without a UTS namespace", |b| b.without_namespace("uts").without("/hostname")
-            .set("/domainname", json!("d")), &["domainname", "uts"]),
-        ("id maps without a user namespace", |b| b.set("/linux/uidMappings",
-            json!([{"containerID": 0, "hostID": 1000, "size": 1}])), &["uidMappings", "user"]),
+        (
+            "a domainname without a UTS namespace",
+            |b| b.without_namespace("uts").without("/hostname").set("/domainname", json!("d")),
+            &["domainname", "uts"],
+        ),
+        (
+            "id maps without a user namespace",
+            |b| b.set("/linux/uidMappings", json!([{"containerID": 0, "hostID": 1000, "size": 1}])),
+            &["uidMappings", "user"],
+        ),
         ("a user namespace without id maps", |b| b.namespace("user"), &["user", "uidMappings"]),
-        ("id maps that overlap", |b| b.userns().push("/linux/uidMappings",
-            json!({"containerID": 5, "hostID": 900_000, "size": 1})), &["uidMappings"]),
+        (
+            "id maps that overlap",
+            |b| b.userns().push("/linux/uidMappings", json!({"containerID": 5, "hostID": 900_000, "size": 1})),
+            &["uidMappings"],
+        ),
         ("a user who is not mapped", |b| b.userns().set("/process/user/uid", json!(70_000)), &["process.user.uid"]),
-        ("a sysctl of the host's network", |b| b.without_namespace("network")
-            .set("/linux/sysctl", json!({"net.ipv4.ip_forward": "1"})), &["net.ipv4.ip_forward", "network"]),
-        ("a sysctl of the host's IPC", |b| b.without_namespace("ipc")
-            .set("/linux/sysctl", json!({"kernel.shmmax": "1000000"})), &["kernel.shmmax", "ipc"]),
-        ("a sysctl without a namespace", |b| b.set("/linux/sysctl", json!({"vm.swappiness": "1"})),
-            &["vm.swappiness"]),
+        (
+            "a sysctl of the host's network",
+            |b| b.without_namespace("network").set("/linux/sysctl", json!({"net.ipv4.ip_forward": "1"})),
+            &["net.ipv4.ip_forward", "network"],
+        ),
+        (
+            "a sysctl of the host's IPC",
+            |b| b.without_namespace("ipc").set("/linux/sysctl", json!({"kernel.shmmax": "1000000"})),
+            &["kernel.shmmax", "ipc"],
+        ),
+        ("a sysctl without a namespace", |b| b.set("/linux/sysctl", json!({"vm.swappiness": "1"})), &["vm.swappiness"]),
         ("a sysctl that climbs", |b| b.set("/linux/sysctl", json!({"net/../vm/swappiness": "1"})), &["sysctl"]),
         ("an unknown sysctl", |b| b.set("/linux/sysctl", json!({"net.no.such": "1"})), &["net.no.such"]),
-        ("time offsets without a time namespace", |b| b.set("/linux/timeOffsets", json!({"boottime": {"secs": 1}})),
-            &["timeOffsets", "time"]),
-        ("nanoseconds beyond a second", |b| b.namespace("time").set("/linux/timeOffsets",
-            json!({"boottime": {"secs": 1, "nanosecs": 1_000_000_000_u32}})), &["linux.timeOffsets"]),
-        ("the same rlimit twice", |b| b.push("/process/rlimits", json!({"type": "RLIMIT_NOFILE", "soft": 9, "hard": 9})),
-            &["process.rlimits[1]", "RLIMIT_NOFILE"]),
-        ("a soft limit above the hard one", |b| b.set("/process/rlimits",
-            json!([{"type": "RLIMIT_CORE", "soft": 2, "hard": 1}])), &["process.rlimits[0]"]),
+        (
+            "time offsets without a time namespace",
+            |b| b.set("/linux/timeOffsets", json!({"boottime": {"secs": 1}})),
+            &["timeOffsets", "time"],
+        ),
+        (
+            "nanoseconds beyond a second",
+            |b| {
+                b.namespace("time")
+                    .set("/linux/timeOffsets", json!({"boottime": {"secs": 1, "nanosecs": 1_000_000_000_u32}}))
+            },
+            &["linux.timeOffsets"],
+        ),
+        (
+            "the same rlimit twice",
+            |b| b.push("/process/rlimits", json!({"type": "RLIMIT_NOFILE", "soft": 9, "hard": 9})),
+            &["process.rlimits[1]", "RLIMIT_NOFILE"],
+        ),
+        (
+            "a soft limit above the hard one",
+            |b| b.set("/process/rlimits", json!([{"type": "RLIMIT_CORE", "soft": 2, "hard": 1}])),
+            &["process.rlimits[0]"],
+        ),
         ("an environment variable without =", |b| b.env("NOEQUALS"), &["process.env[2]"]),
         ("a NUL in an argument", |b| b.set("/process/args", json!(["echo", "a\u{0}b"])), &["process.args[1]"]),
         ("a NUL in a variable", |b| b.env("A=\u{0}"), &["process.env[2]"]),
         ("a masked path that is relative", |b| b.push("/linux/maskedPaths", json!("proc/kcore")), &["maskedPaths"]),
-        ("a hook path that is relative", |b| b.set("/hooks", json!({"createRuntime": [{"path": "true"}]})),
-            &["hooks.createRuntime[0]", "path"]),
-        ("a hook timeout of zero", |b| b.set("/hooks", json!({"poststart": [{"path": "/bin/true", "timeout": 0}]})),
-            &["hooks.poststart[0]", "timeout"]),
-        ("a hook that is missing", |b| b.set("/hooks", json!({"createRuntime": [{"path": "/no/such/hook"}]})),
-            &["/no/such/hook", "no such file"]),
+        (
+            "a hook path that is relative",
+            |b| b.set("/hooks", json!({"createRuntime": [{"path": "true"}]})),
+            &["hooks.createRuntime[0]", "path"],
+        ),
+        (
+            "a hook timeout of zero",
+            |b| b.set("/hooks", json!({"poststart": [{"path": "/bin/true", "timeout": 0}]})),
+            &["hooks.poststart[0]", "timeout"],
+        ),
+        (
+            "a hook that is missing",
+            |b| b.set("/hooks", json!({"createRuntime": [{"path": "/no/such/hook"}]})),
+            &["/no/such/hook", "no such file"],
+        ),
         ("an oomScoreAdj out of range", |b| b.set("/process/oomScoreAdj", json!(1001)), &["oomScoreAdj"]),
-        ("a nice value out of range", |b| b.set("/process/scheduler", json!({"policy": "SCHED_OTHER", "nice": 40})),
-            &["process.scheduler"]),
-        ("an I/O priority out of range", |b| b.set("/process/ioPriority",
-            json!({"class": "IOPRIO_CLASS_BE", "priority": 8})), &["process.ioPriority"]),
-        ("a seccomp argument index out of range", |b| b.set("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW",
+        (
+            "a nice value out of range",
+            |b| b.set("/process/scheduler", json!({"policy": "SCHED_OTHER", "nice": 40})),
+            &["process.scheduler"],
+        ),
+        (
+            "an I/O priority out of range",
+            |b| b.set("/process/ioPriority", json!({"class": "IOPRIO_CLASS_BE", "priority": 8})),
+            &["process.ioPriority"],
+        ),
+        (
+            "a seccomp argument index out of range",
+            |b| {
+                b.set(
+                    "/linux/seccomp",
+                    json!({"defaultAction": "SCMP_ACT_ALLOW",
             "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_ERRNO",
-                          "args": [{"index": 6, "value": 1, "op": "SCMP_CMP_EQ"}]}]})), &["linux.seccomp.syscalls[0]"]),
-        ("notify without a listener", |b| b.set("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW",
-            "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]})), &["listenerPath"]),
+                          "args": [{"index": 6, "value": 1, "op": "SCMP_CMP_EQ"}]}]}),
+                )
+            },
+            &["linux.seccomp.syscalls[0]"],
+        ),
+        (
+            "notify without a listener",
+            |b| {
+                b.set(
+                    "/linux/seccomp",
+                    json!({"defaultAction": "SCMP_ACT_ALLOW",
+            "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]}),
+                )
+            },
+            &["listenerPath"],
+        ),
         ("idmap without mappings", |b| b.writable().bind("/etc", "/x", &["idmap"]), &["mounts[7]", "idmap"]),
         ("a memory limit below what is possible", |b| b.limit("memory/limit", json!(-5)), &["memory.limit"]),
         ("a CPU period that the kernel refuses", |b| b.limit("cpu", json!({"period": 1, "quota": 1})), &["cpu"]),
         ("CPUs that do not exist", |b| b.limit("cpu/cpus", json!("4000")), &["cpu"]),
         ("a file of cgroup v2 that climbs", |b| b.limit("unified", json!({"../memory.max": "1"})), &["unified"]),
-        ("an AppArmor profile where there is none", |b| b.set("/process/apparmorProfile", json!("no-such-profile")),
-            &["apparmor"]),
-        ("an SELinux label where there is none", |b| b.set("/process/selinuxLabel", json!("system_u:system_r:x_t:s0")),
-            &["selinux"]),
+        (
+            "an AppArmor profile where there is none",
+            |b| b.set("/process/apparmorProfile", json!("no-such-profile")),
+            &["apparmor"],
+        ),
+        (
+            "an SELinux label where there is none",
+            |b| b.set("/process/selinuxLabel", json!("system_u:system_r:x_t:s0")),
+            &["selinux"],
+        ),
     ]);
 }
 
 #[test]
 fn what_is_not_there() {
     check(&[
-        ("a bundle without rootfs", |b| {
-            fs::remove_dir_all(b.rootfs()).unwrap();
-            b
-        }, &["rootfs", "no such file"]),
-        ("a rootfs that is a file", |b| {
-            fs::remove_dir_all(b.rootfs()).unwrap();
-            fs::write(b.rootfs(), "").unwrap();
-            b
-        }, &["rootfs", "not a directory"]),
+        (
+            "a bundle without rootfs",
+            |b| {
+                fs::remove_dir_all(b.rootfs()).unwrap();
+                b
+            },
+            &["rootfs", "no such file"],
+        ),
+        (
+            "a rootfs that is a file",
+            |b| {
+                fs::remove_dir_all(b.rootfs()).unwrap();
+                fs::write(b.rootfs(), "").unwrap();
+                b
+            },
+            &["rootfs", "not a directory"],
+        ),
         ("an empty root.path", |b| b.set("/root/path", json!("")), &["root.path"]),
         ("the host as rootfs", |b| b.set("/root/path", json!("/")), &["root"]),
-        ("a bind source that is missing", |b| b.writable().bind("/no/such/source", "/x", &[]),
-            &["mounts[7]", "/no/such/source", "no such file"]),
-        ("a namespace path that is missing", |b| b.join("network", "/no/such/namespace"),
-            &["linux.namespaces", "/no/such/namespace", "no such file"]),
+        (
+            "a bind source that is missing",
+            |b| b.writable().bind("/no/such/source", "/x", &[]),
+            &["mounts[7]", "/no/such/source", "no such file"],
+        ),
+        (
+            "a namespace path that is missing",
+            |b| b.join("network", "/no/such/namespace"),
+            &["linux.namespaces", "/no/such/namespace", "no such file"],
+        ),
         ("a namespace of another type", |b| b.join("network", "/proc/self/ns/uts"), &["linux.namespaces", "network"]),
-        ("a namespace path that is no namespace", |b| b.join("network", "/etc/passwd"),
-            &["linux.namespaces", "/etc/passwd"]),
-        ("a namespace path that is a FIFO", |b| {
-            let fifo = b.place("fifo");
-            b.host(&["mkfifo", &fifo]);
-            b.join("network", fifo)
-        }, &["linux.namespaces"]),
+        (
+            "a namespace path that is no namespace",
+            |b| b.join("network", "/etc/passwd"),
+            &["linux.namespaces", "/etc/passwd"],
+        ),
+        (
+            "a namespace path that is a FIFO",
+            |b| {
+                let fifo = b.place("fifo");
+                b.host(&["mkfifo", &fifo]);
+                b.join("network", fifo)
+            },
+            &["linux.namespaces"],
+        ),
         ("a program that is missing", |b| b.args(["/no/such/program"]), &["/no/such/program", "no such file"]),
         ("a program that is a directory", |b| b.args(["/etc"]), &["/etc"]),
-        ("a mount target beneath a file", |b| b.writable().mount(json!({"destination": "/etc/passwd/x", "type": "tmpfs",
-            "source": "x"})), &["mounts[7]", "not a directory"]),
+        (
+            "a mount target beneath a file",
+            |b| {
+                b.writable().mount(json!({"destination": "/etc/passwd/x", "type": "tmpfs",
+            "source": "x"}))
+            },
+            &["mounts[7]", "not a directory"],
+        ),
         ("a file onto a directory", |b| b.bind("/etc/hostname", "/etc", &[]), &["mounts[7]"]),
         ("a directory onto a file", |b| b.bind("/etc", "/etc/passwd", &[]), &["mounts[7]"]),
-        ("a mount inside of /proc", |b| b.mount(json!({"destination": "/proc/sys", "type": "tmpfs", "source": "x"})),
-            &["/proc"]),
-        ("a tmpfs over /proc", |b| b.mount(json!({"destination": "/proc", "type": "tmpfs", "source": "x"})),
-            &["/proc"]),
-        ("a mount over the root", |b| b.mount(json!({"destination": "/", "type": "tmpfs", "source": "x"})),
-            &["mounts[7]"]),
-        ("a seccomp listener that nobody listens at", |b| b.set("/linux/seccomp",
-            json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/no/such/socket",
-                   "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]})), &["/no/such/socket"]),
+        (
+            "a mount inside of /proc",
+            |b| b.mount(json!({"destination": "/proc/sys", "type": "tmpfs", "source": "x"})),
+            &["/proc"],
+        ),
+        (
+            "a tmpfs over /proc",
+            |b| b.mount(json!({"destination": "/proc", "type": "tmpfs", "source": "x"})),
+            &["/proc"],
+        ),
+        (
+            "a mount over the root",
+            |b| b.mount(json!({"destination": "/", "type": "tmpfs", "source": "x"})),
+            &["mounts[7]"],
+        ),
+        (
+            "a seccomp listener that nobody listens at",
+            |b| {
+                b.set(
+                    "/linux/seccomp",
+                    json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/no/such/socket",
+                   "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]}),
+                )
+            },
+            &["/no/such/socket"],
+        ),
     ]);
 }
 

@@ -55,7 +55,8 @@ fn swap_of_the_specification_is_memory_and_swap_together() {
 #[test]
 fn minus_one_means_unlimited() {
     need!("memory");
-    let bundle = Bundle::busybox().limit("memory", json!({"limit": -1, "swap": -1})).limit("pids", json!({"limit": -1}));
+    let bundle =
+        Bundle::busybox().limit("memory", json!({"limit": -1, "swap": -1})).limit("pids", json!({"limit": -1}));
     let bundle = bundle.sleeping();
     bundle.detached();
     let value = bundle.cgroup_file("memory", file("memory.limit_in_bytes", "memory.max"));
@@ -177,7 +178,8 @@ fn an_allowed_device_works() {
 #[test]
 fn the_default_devices_are_allowed_whatever_the_rules_say() {
     let bundle = Bundle::busybox().limit("devices", json!([{"allow": false, "access": "rwm"}]));
-    let script = "for d in null zero full random urandom; do head -c 0 < /dev/$d || exit 1; done; echo > /dev/null && echo fine";
+    let script =
+        "for d in null zero full random urandom; do head -c 0 < /dev/$d || exit 1; done; echo > /dev/null && echo fine";
     bundle.run_sh(script).ok().prints("fine");
 }
 
@@ -344,7 +346,8 @@ fn block_weights_and_rates_are_set_where_the_kernel_has_them() {
     if !mount.join("blkio.throttle.read_bps_device").exists() && !common::is_v2() {
         skip!("the kernel has no throttling of block devices");
     }
-    let Some(device) = fs::read_dir("/sys/block").unwrap().flatten().map(|entry| entry.path().join("dev")).next() else {
+    let Some(device) = fs::read_dir("/sys/block").unwrap().flatten().map(|entry| entry.path().join("dev")).next()
+    else {
         skip!("the host has no block device");
     };
     let number = fs::read_to_string(device).unwrap().trim().to_string();

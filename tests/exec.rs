@@ -254,7 +254,8 @@ fn a_bad_process_file_is_255() {
     let path = file.to_str().unwrap().to_string();
     let exec = || bundle.berth(&["exec", "--process", &path, &bundle.id]);
     exec().exits(255).complains("process.json").complains("no such file");
-    for text in ["{", "[]", "{\"args\": \"sh\", \"cwd\": \"/\"}", "{\"cwd\": \"/\"}", "{\"cwd\": \"/\", \"args\": []}"] {
+    for text in ["{", "[]", "{\"args\": \"sh\", \"cwd\": \"/\"}", "{\"cwd\": \"/\"}", "{\"cwd\": \"/\", \"args\": []}"]
+    {
         fs::write(&file, text).unwrap();
         let output = exec();
         assert!(output.status == 255 && !output.stderr.is_empty(), "{text}: {output}");
@@ -374,7 +375,8 @@ fn a_failed_exec_leaves_no_process_behind() {
 #[test]
 fn many_at_once_do_not_disturb_each_other() {
     let bundle = running();
-    let words = |n: usize| vec!["exec".to_string(), bundle.id.clone(), "sh".into(), "-c".into(), format!("echo {n}; exit {n}")];
+    let words =
+        |n: usize| vec!["exec".to_string(), bundle.id.clone(), "sh".into(), "-c".into(), format!("echo {n}; exit {n}")];
     let all: Vec<_> = (0..12).map(|n| (n, bundle.cmd(&words(n)).spawn())).collect();
     for (n, running) in all {
         running.wait().exits(n as i32).prints(&n.to_string());

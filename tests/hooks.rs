@@ -75,7 +75,9 @@ fn every_hook_gets_the_state_with_its_status() {
     bundle.kill("KILL");
     bundle.until_status("stopped");
     bundle.delete();
-    for (kind, status) in KINDS.iter().zip(["created", "created|creating", "created|creating", "created", "running", "stopped"]) {
+    for (kind, status) in
+        KINDS.iter().zip(["created", "created|creating", "created|creating", "created", "running", "stopped"])
+    {
         let text = read(bundle.path(format!("log/state-{kind}")));
         let state: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{kind}: {error}: {text:?}"));
         assert_eq!(state["id"], bundle.id.as_str(), "{kind}");
@@ -111,7 +113,8 @@ fn hooks_run_in_the_namespaces_of_the_specification() {
 #[test]
 fn create_container_hooks_see_the_mounts_before_the_root_changes() {
     let bundle = Bundle::busybox();
-    let script = "cd $0/bundle/rootfs && test -e proc/1/status && test -c dev/null && test -d /etc && ls -A / > $0/list";
+    let script =
+        "cd $0/bundle/rootfs && test -e proc/1/status && test -c dev/null && test -d /etc && ls -A / > $0/list";
     let hook = hook(&bundle, script);
     let bundle = bundle.set("/hooks", json!({"createContainer": [hook]}));
     bundle.run().ok();
@@ -137,8 +140,10 @@ fn create_runtime_hooks_can_set_up_the_network() {
 
 #[test]
 fn start_container_hooks_run_inside_of_the_root() {
-    let bundle = Bundle::busybox().writable().script("/hook", "#!/bin/sh\ncat > /dev/null; pwd > /seen; hostname >> /seen\n");
-    let bundle = bundle.set("/hooks", json!({"startContainer": [{"path": "/hook", "args": ["hook"], "env": ["PATH=/bin"]}]}));
+    let bundle =
+        Bundle::busybox().writable().script("/hook", "#!/bin/sh\ncat > /dev/null; pwd > /seen; hostname >> /seen\n");
+    let bundle =
+        bundle.set("/hooks", json!({"startContainer": [{"path": "/hook", "args": ["hook"], "env": ["PATH=/bin"]}]}));
     bundle.create();
     assert!(!bundle.rootfs().join("seen").exists());
     bundle.start();
@@ -155,7 +160,10 @@ fn the_environment_is_what_the_hook_names_and_nothing_else() {
     let bundle = bundle.set("/hooks", json!({"createRuntime": [hook]}));
     bundle.cmd(&["run", &bundle.id]).env("SECRET_OF_THE_HOST", "1").output().ok();
     let text = read(target);
-    let mut lines: Vec<_> = text.lines().filter(|line| !line.starts_with("PWD=") && !line.starts_with("_=") && !line.starts_with("SHLVL=")).collect();
+    let mut lines: Vec<_> = text
+        .lines()
+        .filter(|line| !line.starts_with("PWD=") && !line.starts_with("_=") && !line.starts_with("SHLVL="))
+        .collect();
     lines.sort();
     assert_eq!(lines, ["AND=that one", "ONLY=this"]);
 }
@@ -258,7 +266,8 @@ fn a_hook_that_does_not_read_its_input_is_fine() {
 #[test]
 fn a_hook_with_much_output_does_not_hang() {
     let bundle = Bundle::busybox();
-    let hook = hook(&bundle, "i=0; while test $i -lt 20000; do echo a line of output that fills every pipe; i=$((i+1)); done");
+    let hook =
+        hook(&bundle, "i=0; while test $i -lt 20000; do echo a line of output that fills every pipe; i=$((i+1)); done");
     let bundle = bundle.set("/hooks", json!({"createRuntime": [hook]}));
     bundle.run().ok();
 }
@@ -293,7 +302,10 @@ fn hooks_have_no_descriptors_of_ours() {
     }
     let text = read(bundle.path("fds"));
     let numbers: Vec<_> = text.lines().filter_map(|line| line.split(" -> ").next()?.split(' ').next_back()).collect();
-    assert!(numbers.iter().all(|number| ["0", "1", "2"].contains(number) || number.starts_with("total") || *number == "10"), "{text}");
+    assert!(
+        numbers.iter().all(|number| ["0", "1", "2"].contains(number) || number.starts_with("total") || *number == "10"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -129,7 +129,8 @@ fn flags_of_the_super_block_are_set() {
 fn data_goes_to_the_file_system() {
     let line = mount_at(&tmpfs(&["size=1234k", "nr_inodes=77", "mode=1750", "uid=5", "gid=6"]), "/data");
     for option in ["size=1236k", "nr_inodes=77", "mode=1750", "uid=5", "gid=6"] {
-        let found = line.data.contains(&format!(",{option},")) || (option.starts_with("size") && line.data.contains("size=12"));
+        let found =
+            line.data.contains(&format!(",{option},")) || (option.starts_with("size") && line.data.contains("size=12"));
         assert!(found, "{option}: {line:?}");
     }
 }
@@ -344,7 +345,8 @@ fn devpts_is_an_instance_of_its_own() {
 #[test]
 fn mqueue_shm_and_proc_belong_to_the_containers_namespaces() {
     let bundle = Bundle::busybox().set("/linux/sysctl", json!({"fs.mqueue.queues_max": "17"}));
-    let output = bundle.run_sh("cat /proc/sys/fs/mqueue/queues_max; ls /proc | grep -c '^[0-9]*$'; stat -c %a /dev/shm");
+    let output =
+        bundle.run_sh("cat /proc/sys/fs/mqueue/queues_max; ls /proc | grep -c '^[0-9]*$'; stat -c %a /dev/shm");
     assert_eq!(output.ok().stdout.lines().next(), Some("17"));
 }
 
@@ -459,7 +461,10 @@ fn binds_in_a_user_namespace_keep_the_locked_flags() {
     let bundle = Bundle::busybox().directory("/data").userns();
     let source = source(&bundle);
     let bundle = bundle.bind(&source, "/data", &["ro"]).sh("cat /data/file; grep ' /data ' /proc/self/mountinfo");
-    let around = format!("mount --bind {0} {0} && mount -o remount,bind,nosuid,nodev,noexec {0} && exec \"$@\"", source.display());
+    let around = format!(
+        "mount --bind {0} {0} && mount -o remount,bind,nosuid,nodev,noexec {0} && exec \"$@\"",
+        source.display()
+    );
     let output = bundle.wrapped(&["unshare", "-m", "sh", "-c", &around, "sh"], &["run", &bundle.id]).output().ok();
     output.prints("from the host").prints("ro,nosuid,nodev,noexec");
 }

@@ -55,7 +55,10 @@ fn what_is_not_asked_for_is_inherited() {
 }
 
 fn bundle_without_sysfs(mut bundle: Bundle) -> Bundle {
-    bundle.config["mounts"].as_array_mut().unwrap().retain(|mount| mount["type"] != "sysfs" && mount["type"] != "cgroup");
+    bundle.config["mounts"]
+        .as_array_mut()
+        .unwrap()
+        .retain(|mount| mount["type"] != "sysfs" && mount["type"] != "cgroup");
     bundle
 }
 
@@ -116,7 +119,9 @@ fn a_joined_pid_namespace_does_not_make_the_program_pid_1() {
 fn a_mount_namespace_can_be_joined() {
     let bundle = Bundle::busybox();
     let rootfs = bundle.rootfs().display().to_string();
-    let inside = format!("mount --bind {rootfs} {rootfs}; mount -t tmpfs x {rootfs}/mnt; touch {rootfs}/mnt/marker; echo ready; exec sleep 10000");
+    let inside = format!(
+        "mount --bind {rootfs} {rootfs}; mount -t tmpfs x {rootfs}/mnt; touch {rootfs}/mnt/marker; echo ready; exec sleep 10000"
+    );
     let running = Cmd::new(&bundle.path("scratch"), ["unshare", "-m", "sh", "-c", &inside]).spawn();
     running.until_prints("ready");
     let bundle = bundle.join("mount", format!("/proc/{}/ns/mnt", running.pid()));
@@ -169,7 +174,10 @@ fn exec_lives_in_the_time_of_the_container() {
 
 #[test]
 fn time_offsets_work_with_a_user_namespace() {
-    let bundle = Bundle::busybox().userns().namespace("time").set("/linux/timeOffsets", json!({"boottime": {"secs": 500_000_000}}));
+    let bundle = Bundle::busybox()
+        .userns()
+        .namespace("time")
+        .set("/linux/timeOffsets", json!({"boottime": {"secs": 500_000_000}}));
     let output = bundle.run_sh("cut -d. -f1 /proc/uptime").ok();
     assert!(output.text().parse::<u64>().unwrap() >= 500_000_000);
 }
@@ -178,10 +186,13 @@ fn time_offsets_work_with_a_user_namespace() {
 fn a_user_namespace_maps_ids() {
     let bundle = Bundle::busybox()
         .userns()
-        .set("/linux/uidMappings", json!([
-            {"containerID": 0, "hostID": 100_000, "size": 1000},
-            {"containerID": 1000, "hostID": 300_000, "size": 5}
-        ]))
+        .set(
+            "/linux/uidMappings",
+            json!([
+                {"containerID": 0, "hostID": 100_000, "size": 1000},
+                {"containerID": 1000, "hostID": 300_000, "size": 5}
+            ]),
+        )
         .set("/process/user", json!({"uid": 1001, "gid": 7}))
         .args(["sleep", "1000"]);
     bundle.detached();
@@ -221,9 +232,11 @@ fn a_user_namespace_can_be_joined_with_and_without_others() {
     first.detached();
     let pid = first.pid();
     let user = format!("/proc/{pid}/ns/user");
-    let second = Bundle::busybox().userns().join("user", &user).without("/linux/uidMappings").without("/linux/gidMappings");
+    let second =
+        Bundle::busybox().userns().join("user", &user).without("/linux/uidMappings").without("/linux/gidMappings");
     second.run_sh("id -u; cat /proc/self/uid_map | tr -s ' '").ok().prints("0\n 0 100000 65536");
-    let mut third = Bundle::busybox().userns().join("user", &user).without("/linux/uidMappings").without("/linux/gidMappings");
+    let mut third =
+        Bundle::busybox().userns().join("user", &user).without("/linux/uidMappings").without("/linux/gidMappings");
     for (kind, link) in [("network", "net"), ("ipc", "ipc"), ("uts", "uts"), ("pid", "pid")] {
         third = third.join(kind, format!("/proc/{pid}/ns/{link}"));
     }
@@ -269,7 +282,8 @@ fn new_and_joined_namespaces_combine_in_every_way() {
         }
         bundle.detached();
         for (bit, (kind, link)) in parts.iter().enumerate() {
-            let same = host::proc_link(bundle.pid(), &format!("ns/{link}")) == host::proc_link(pid, &format!("ns/{link}"));
+            let same =
+                host::proc_link(bundle.pid(), &format!("ns/{link}")) == host::proc_link(pid, &format!("ns/{link}"));
             assert_eq!(same, mask & (1 << bit) != 0, "{kind} in {mask:03b}");
         }
     }
@@ -317,12 +331,18 @@ fn an_unprivileged_user_maps_ranges_with_newuidmap() {
         skip!("the host has no setpriv or no newuidmap (package uidmap)");
     }
     let bundle = rootless(Bundle::busybox().sh("id -u; cat /proc/self/uid_map | tr -s ' '"))
-        .set("/linux/uidMappings", json!([
-            {"containerID": 0, "hostID": 4321, "size": 1}, {"containerID": 1, "hostID": 700_000, "size": 1000}
-        ]))
-        .set("/linux/gidMappings", json!([
-            {"containerID": 0, "hostID": 4321, "size": 1}, {"containerID": 1, "hostID": 700_000, "size": 1000}
-        ]));
+        .set(
+            "/linux/uidMappings",
+            json!([
+                {"containerID": 0, "hostID": 4321, "size": 1}, {"containerID": 1, "hostID": 700_000, "size": 1000}
+            ]),
+        )
+        .set(
+            "/linux/gidMappings",
+            json!([
+                {"containerID": 0, "hostID": 4321, "size": 1}, {"containerID": 1, "hostID": 700_000, "size": 1000}
+            ]),
+        );
     let ids = bundle.place("subid");
     fs::write(&ids, "tester4321:700000:65536\n").unwrap();
     let (passwd, group) = (bundle.place("passwd"), bundle.place("group"));

@@ -71,7 +71,8 @@ fn the_root_may_be_a_mount_point() {
 
 #[test]
 fn no_pivot_moves_the_root_instead() {
-    let bundle = Bundle::busybox().sh("ls -d /bin; ls -d /var/tmp/bt* /etc/hostname; awk '{print $5}' /proc/self/mountinfo | sort | head -1");
+    let bundle = Bundle::busybox()
+        .sh("ls -d /bin; ls -d /var/tmp/bt* /etc/hostname; awk '{print $5}' /proc/self/mountinfo | sort | head -1");
     let output = bundle.berth(&["run", "--no-pivot", &bundle.id]);
     assert!(output.stdout.starts_with("/bin\n"), "{output}");
     assert!(!output.stdout.contains("/etc/hostname"), "{output}");
@@ -79,7 +80,8 @@ fn no_pivot_moves_the_root_instead() {
 
 #[test]
 fn the_old_root_is_out_of_reach() {
-    let output = Bundle::busybox().run_sh("ls /proc/1/root/ | sort; ls /.. | sort; cat /proc/self/mountinfo | wc -l").ok();
+    let output =
+        Bundle::busybox().run_sh("ls /proc/1/root/ | sort; ls /.. | sort; cat /proc/self/mountinfo | wc -l").ok();
     assert!(!output.stdout.contains("lost+found"), "{output}");
 }
 
@@ -115,7 +117,8 @@ fn a_working_directory_that_only_the_user_may_enter_works() {
 #[test]
 fn the_default_devices_are_there() {
     let output = Bundle::busybox().run_sh("cd /dev; stat -c '%n %F %t:%T %a' null zero full random urandom tty").ok();
-    let expected = [("null", "1:3"), ("zero", "1:5"), ("full", "1:7"), ("random", "1:8"), ("urandom", "1:9"), ("tty", "5:0")];
+    let expected =
+        [("null", "1:3"), ("zero", "1:5"), ("full", "1:7"), ("random", "1:8"), ("urandom", "1:9"), ("tty", "5:0")];
     for (line, (name, number)) in output.stdout.lines().zip(expected) {
         assert_eq!(line, format!("{name} character special file {number} 666"));
     }
@@ -146,16 +149,23 @@ fn dev_stdout_can_be_opened_by_another_user() {
 #[test]
 fn devices_of_every_type_are_made_with_mode_and_owner() {
     let bundle = Bundle::busybox()
-        .push("/linux/devices", json!({"path": "/dev/mychar", "type": "c", "major": 1, "minor": 3,
-            "fileMode": 0o640, "uid": 1000, "gid": 1001}))
-        .push("/linux/devices", json!({"path": "/dev/deep/er/block", "type": "b", "major": 7, "minor": 99,
-            "fileMode": 0o600}))
+        .push(
+            "/linux/devices",
+            json!({"path": "/dev/mychar", "type": "c", "major": 1, "minor": 3,
+            "fileMode": 0o640, "uid": 1000, "gid": 1001}),
+        )
+        .push(
+            "/linux/devices",
+            json!({"path": "/dev/deep/er/block", "type": "b", "major": 7, "minor": 99,
+            "fileMode": 0o600}),
+        )
         .push("/linux/devices", json!({"path": "/dev/fifo", "type": "p", "fileMode": 0o622, "uid": 5, "gid": 6}))
-        .push("/linux/devices", json!({"path": "/dev/unbuffered", "type": "u", "major": 1, "minor": 5, "fileMode": 0o666}))
+        .push(
+            "/linux/devices",
+            json!({"path": "/dev/unbuffered", "type": "u", "major": 1, "minor": 5, "fileMode": 0o666}),
+        )
         .limit("devices", json!([{"allow": true, "access": "rwm"}]));
-    let output = bundle
-        .run_sh("cd /dev; stat -c '%n %F %t:%T %a %u %g' mychar deep/er/block fifo unbuffered")
-        .ok();
+    let output = bundle.run_sh("cd /dev; stat -c '%n %F %t:%T %a %u %g' mychar deep/er/block fifo unbuffered").ok();
     let expected = "mychar character special file 1:3 640 1000 1001\n\
         deep/er/block block special file 7:63 600 0 0\n\
         fifo fifo 0:0 622 5 6\n\
@@ -200,8 +210,11 @@ fn dev_may_be_bound_from_the_host_and_stays_as_it_is() {
     for name in ["pts", "shm", "mqueue"] {
         fs::create_dir(devices.join(name)).unwrap();
     }
-    let bundle = bundle.set("/mounts/1", json!({"destination": "/dev", "type": "bind", "source": devices,
-        "options": ["bind", "rw"]}));
+    let bundle = bundle.set(
+        "/mounts/1",
+        json!({"destination": "/dev", "type": "bind", "source": devices,
+        "options": ["bind", "rw"]}),
+    );
     bundle.run_sh("echo x > /dev/null; ls /dev").ok();
     let mut names: Vec<_> = fs::read_dir(&devices).unwrap().flatten().map(|entry| entry.file_name()).collect();
     names.sort();
@@ -249,7 +262,8 @@ fn the_default_masks_hide_the_kernel() {
     let bundle = Bundle::busybox();
     let paths = bundle.config["linux"]["maskedPaths"].as_array().unwrap().iter().map(|path| path.as_str().unwrap());
     let paths = paths.collect::<Vec<_>>().join(" ");
-    let script = format!("for p in {paths}; do test -d $p && ls -A $p; test -e $p && ! test -d $p && head -c 9 $p; done; true");
+    let script =
+        format!("for p in {paths}; do test -d $p && ls -A $p; test -e $p && ! test -d $p && head -c 9 $p; done; true");
     assert_eq!(bundle.run_sh(&script).ok().stdout, "");
 }
 
@@ -338,7 +352,8 @@ fn sysctls_are_set_with_dots_and_with_slashes() {
         json!({"net.ipv4.ip_forward": "1", "net/ipv4/ip_local_port_range": "2000 3000", "kernel.msgmax": "9000",
                "kernel.domainname": "by.sysctl"}),
     );
-    let output = bundle.run_sh("cd /proc/sys; cat net/ipv4/ip_forward net/ipv4/ip_local_port_range kernel/msgmax kernel/domainname");
+    let output = bundle
+        .run_sh("cd /proc/sys; cat net/ipv4/ip_forward net/ipv4/ip_local_port_range kernel/msgmax kernel/domainname");
     assert_eq!(output.ok().stdout, "1\n2000\t3000\n9000\nby.sysctl\n");
 }
 

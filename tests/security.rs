@@ -184,8 +184,26 @@ fn a_default_of_errno_with_an_allow_list_works() {
 fn our_own_calls_come_before_the_filter() {
     // A profile that denies what berth itself needs to get there.
     let bundle = deny(
-        &["close_range", "openat2", "mount_setattr", "personality", "getcwd", "setns", "unshare", "mount", "umount2",
-          "pivot_root", "sethostname", "fsopen", "fsmount", "move_mount", "open_tree", "capset", "setgroups", "keyctl"],
+        &[
+            "close_range",
+            "openat2",
+            "mount_setattr",
+            "personality",
+            "getcwd",
+            "setns",
+            "unshare",
+            "mount",
+            "umount2",
+            "pivot_root",
+            "sethostname",
+            "fsopen",
+            "fsmount",
+            "move_mount",
+            "open_tree",
+            "capset",
+            "setgroups",
+            "keyctl",
+        ],
         json!({"action": "SCMP_ACT_KILL_PROCESS"}),
     );
     for no_new_privileges in [true, false] {
@@ -239,9 +257,12 @@ fn several_architectures_are_accepted() {
 
 #[test]
 fn every_flag_is_accepted() {
-    for flags in [json!([]), json!(["SECCOMP_FILTER_FLAG_LOG"]), json!(["SECCOMP_FILTER_FLAG_SPEC_ALLOW"]),
-        json!(["SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG"])]
-    {
+    for flags in [
+        json!([]),
+        json!(["SECCOMP_FILTER_FLAG_LOG"]),
+        json!(["SECCOMP_FILTER_FLAG_SPEC_ALLOW"]),
+        json!(["SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG"]),
+    ] {
         let bundle = seccomp(json!({"defaultAction": "SCMP_ACT_ALLOW", "flags": flags,
             "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}]}));
         bundle.run_sh("mkdir /x").exits(1);
@@ -281,7 +302,8 @@ fn a_listener_answers_notified_calls() {
     let notify = fds[0].as_raw_fd();
     for errno in [17, 95] {
         let request = libseccomp::ScmpNotifReq::receive(notify).expect("a notification");
-        let response = libseccomp::ScmpNotifResp::new_error(request.id, -errno, libseccomp::ScmpNotifRespFlags::empty());
+        let response =
+            libseccomp::ScmpNotifResp::new_error(request.id, -errno, libseccomp::ScmpNotifRespFlags::empty());
         response.respond(notify).expect("a response");
     }
     running.wait().exits(1).prints("status 1").complains("file exists").complains("not supported");
@@ -333,7 +355,9 @@ fn exec_hands_its_filter_to_the_listener_too() {
     assert_eq!(state["state"]["status"], "running");
     let notify = fds[0].as_raw_fd();
     let request = libseccomp::ScmpNotifReq::receive(notify).expect("a notification");
-    libseccomp::ScmpNotifResp::new_error(request.id, -28, libseccomp::ScmpNotifRespFlags::empty()).respond(notify).unwrap();
+    libseccomp::ScmpNotifResp::new_error(request.id, -28, libseccomp::ScmpNotifRespFlags::empty())
+        .respond(notify)
+        .unwrap();
     exec.wait().exits(1).complains("no space left");
 }
 
@@ -378,7 +402,8 @@ fn the_umask_is_set() {
 
 #[test]
 fn user_and_groups_are_exactly_those_of_the_configuration() {
-    let bundle = Bundle::busybox().set("/process/user", json!({"uid": 1000, "gid": 1001, "additionalGids": [5, 77, 1001]}));
+    let bundle =
+        Bundle::busybox().set("/process/user", json!({"uid": 1000, "gid": 1001, "additionalGids": [5, 77, 1001]}));
     let bundle = bundle.sh("id -u; id -g; id -G; ls -ln /proc/self/fd/0 > /dev/null");
     if !host::has("setpriv") {
         skip!("the host has no setpriv");
@@ -438,7 +463,8 @@ fn a_new_session_keyring_is_made_unless_told_otherwise() {
         skip!("the kernel has no keyrings");
     }
     let session = |bundle: &Bundle, options: &[&str]| {
-        let words: Vec<&str> = ["run", "--detach"].iter().chain(options).chain(&[bundle.id.as_str()]).copied().collect();
+        let words: Vec<&str> =
+            ["run", "--detach"].iter().chain(options).chain(&[bundle.id.as_str()]).copied().collect();
         bundle.berth(&words).ok();
         let keys = fs::read_to_string("/proc/keys").unwrap();
         bundle.delete_force();
@@ -456,7 +482,8 @@ fn a_new_session_keyring_is_made_unless_told_otherwise() {
 
 #[test]
 fn the_scheduler_is_set() {
-    let bundle = Bundle::busybox().set("/process/scheduler", json!({"policy": "SCHED_BATCH", "nice": 7})).args(["sleep", "100"]);
+    let bundle =
+        Bundle::busybox().set("/process/scheduler", json!({"policy": "SCHED_BATCH", "nice": 7})).args(["sleep", "100"]);
     bundle.detached();
     let stat = host::proc(bundle.pid(), "stat");
     let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();

@@ -70,7 +70,9 @@ fn a_newline_is_not_turned_into_two_characters_in_the_foreground() {
 
 #[test]
 fn dev_console_is_the_terminal() {
-    let bundle = terminal("echo through > /dev/console; stat -c '%t:%T %a' /dev/console; grep -c ' /dev/console ' /proc/self/mountinfo");
+    let bundle = terminal(
+        "echo through > /dev/console; stat -c '%t:%T %a' /dev/console; grep -c ' /dev/console ' /proc/self/mountinfo",
+    );
     let screen = created(&bundle);
     bundle.start();
     screen.until_shows("through");
@@ -81,7 +83,8 @@ fn dev_console_is_the_terminal() {
 
 #[test]
 fn the_terminal_belongs_to_the_user_and_the_group_tty() {
-    let bundle = terminal("stat -c 'owner %u %g %a' $(tty); id -u").set("/process/user", json!({"uid": 1000, "gid": 1001}));
+    let bundle =
+        terminal("stat -c 'owner %u %g %a' $(tty); id -u").set("/process/user", json!({"uid": 1000, "gid": 1001}));
     let screen = created(&bundle);
     bundle.start();
     screen.until_shows("owner 1000 5 620");
@@ -90,7 +93,9 @@ fn the_terminal_belongs_to_the_user_and_the_group_tty() {
 
 #[test]
 fn the_program_has_a_controlling_terminal_and_job_control() {
-    let bundle = terminal("trap 'echo interrupted; exit' INT; echo tty $(cut -d' ' -f7,8 /proc/1/stat); echo x > /dev/tty; while :; do sleep 0.05; done");
+    let bundle = terminal(
+        "trap 'echo interrupted; exit' INT; echo tty $(cut -d' ' -f7,8 /proc/1/stat); echo x > /dev/tty; while :; do sleep 0.05; done",
+    );
     let screen = created(&bundle);
     bundle.start();
     // Device 136:0, and the program's process group in its foreground.
@@ -167,7 +172,7 @@ fn run_restores_the_terminal_however_it_ends() {
         let running = command.stdin(stdio()).stdout(stdio()).stderr(stdio()).spawn();
         screen.until_shows("ready");
         if let Some(signal) = end {
-            assert!(!screen.settings().local_flags.contains(nix::sys::termios::LocalFlags::ICANON), "raw while it runs");
+            assert!(!screen.settings().1.contains(nix::sys::termios::LocalFlags::ICANON), "raw while it runs");
             bundle.kill(signal);
         }
         running.wait();

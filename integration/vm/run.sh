@@ -41,12 +41,13 @@ trap cleanup EXIT
 trap 'exit 130' INT TERM
 
 vm_job_image "$work/job.img" "$dir"
-mkfifo "$work/control.in" "$work/control.out"
+mkfifo "$work/control.in" "$work/control.out" "$work/stdin"
 vm_qemu "file=$vm_dir/root.img,snapshot=$snapshot" "$work/job.img" "$work/control"
-exec 8<>"$work/control.in" 9<>"$work/control.out"
+# An input that stays empty, and open: at its end QEMU would disconnect the port, and with it the output.
+exec 7<>"$work/stdin" 8<>"$work/control.in" 9<>"$work/control.out"
 # TMPDIR: the snapshot, in which QEMU keeps what the guest writes, goes away with the rest.
 TMPDIR=$work "${QEMU[@]}" -chardev stdio,id=out,signal=off -chardev "file,id=console,path=$work/console.log" \
-    </dev/null 2>"$work/qemu.log" 8>&- 9>&- &
+    <&7 2>"$work/qemu.log" 8>&- 9>&- &
 qemu=$!
 echo "run $(date +%s.%N) $(base64 -w0 <<<"$command")" >&8
 

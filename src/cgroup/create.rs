@@ -56,7 +56,7 @@ impl Wanted<'_> {
                 refuse_processes(dir)?;
             }
             if controller.is_empty() {
-                self.prepare_v2(dir, made)?;
+                self.prepare_v2(dir)?;
             }
         }
         if let Some(dir) = self.paths.get("cpuset") {
@@ -70,7 +70,7 @@ impl Wanted<'_> {
         Ok(())
     }
 
-    fn prepare_v2(&self, dir: &Path, made: &[PathBuf]) -> Result<()> {
+    fn prepare_v2(&self, dir: &Path) -> Result<()> {
         let needed: BTreeSet<&str> = self
             .settings
             .iter()
@@ -85,16 +85,12 @@ impl Wanted<'_> {
         };
         let missing = lacking(dir, &wanted);
         let Some(mount) = self.layout.mount.as_deref().filter(|_| !missing.is_empty()) else { return Ok(()) };
-        let refusal = enable(mount, dir, &missing, made);
+        let refusals = enable(mount, dir, &missing);
         // Counting is a wish, limits are an order.
-        match (lacking(dir, &needed).first(), refusal) {
-            (None, _) => Ok(()),
-            (Some(name), Some(error)) => Err(error.context(self.field(name))),
-            (Some(name), None) => {
-                Err(Error::new(format!("the {name} controller cannot be enabled in {}", dir.display()))
-                    .context(self.field(name)))
-            }
-        }
+        let Some(name) = lacking(dir, &needed).first().copied() else { return Ok(()) };
+        let refusal = refusals.into_iter().find(|(refused, _)| *refused == name).map(|(_, error)| error);
+        let silent = || Error::new(format!("the {name} controller cannot be enabled in {}", dir.display()));
+        Err(refusal.unwrap_or_else(silent).context(self.field(name)))
     }
 
     /// The field that needs a controller.
@@ -158,30 +154,39 @@ fn lacking<'a>(dir: &Path, wanted: &BTreeSet<&'a str>) -> Vec<&'a str> {
     wanted.iter().copied().filter(|name| !list.split_whitespace().any(|has| has == *name)).collect()
 }
 
-/// Hands the controllers down from the mount to `dir`, and gives the first refusal.
-fn enable(mount: &Path, dir: &Path, controllers: &[&str], made: &[PathBuf]) -> Option<Error> {
+/// Hands the controllers down from the mount to `dir`, and gives what was refused.
+fn enable<'a>(mount: &Path, dir: &Path, controllers: &[&'a str]) -> Vec<(&'a str, Error)> {
     let mut above: Vec<&Path> = dir.ancestors().skip(1).take_while(|path| path.starts_with(mount)).collect();
     above.reverse();
-    let all: Vec<String> = controllers.iter().map(|name| format!("+{name}")).collect();
-    let mut refusal = None;
+    let write = |parent: &Path, list: &str| tree::write(parent, "cgroup.subtree_control", list);
+    let all = controllers.iter().map(|name| format!("+{name}")).collect::<Vec<_>>().join(" ");
+    let mut refusals = Vec::new();
     for parent in above {
-        if tree::write(parent, "cgroup.subtree_control", &all.join(" ")).is_ok() {
-            continue;
+        match write(parent, &all) {
+            Ok(()) => continue,
+            // One by one, cpu and pids would be accepted here and would turn this cgroup with its processes into a
+            // threaded one, which nobody asked for.
+            Err(Errno::EBUSY) => {
+                refusals.extend(controllers.iter().map(|name| (*name, cannot_enable(parent, name, Errno::EBUSY))));
+                break;
+            }
+            Err(_) => {}
         }
         // One that cannot be enabled must not keep the others away.
-        for one in &all {
-            let Err(errno) = tree::write(parent, "cgroup.subtree_control", one) else { continue };
-            refusal.get_or_insert_with(|| cannot_enable(parent, one, errno, made));
+        for name in controllers {
+            if let Err(errno) = write(parent, &format!("+{name}")) {
+                refusals.push((*name, cannot_enable(parent, name, errno)));
+            }
         }
     }
-    refusal
+    refusals
 }
 
-fn cannot_enable(parent: &Path, controller: &str, errno: Errno, made: &[PathBuf]) -> Error {
+fn cannot_enable(parent: &Path, controller: &str, errno: Errno) -> Error {
     let file = parent.join("cgroup.subtree_control");
-    let error = Error::sys(format!("write {controller:?} to {}", file.display()), errno);
+    let error = Error::sys(format!("write \"+{controller}\" to {}", file.display()), errno);
     match errno {
-        Errno::EBUSY if !made.iter().any(|dir| dir == parent) => error.hint(
+        Errno::EBUSY => error.hint(
             "That cgroup has processes of its own, and then it cannot give controllers to those below it (cgroups(7), \
              \"no internal processes\"). Choose a linux.cgroupsPath elsewhere",
         ),

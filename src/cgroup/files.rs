@@ -43,6 +43,29 @@ impl Files {
         &self.record.paths
     }
 
+    /// The planned values.
+    pub fn settings(&self) -> &[Setting] {
+        &self.settings
+    }
+
+    /// The planned device rules.
+    pub fn devices(&self) -> Option<&devices::Rules> {
+        self.devices.as_ref()
+    }
+
+    /// The values that an update writes.
+    ///
+    /// # Errors
+    /// As [`Cgroup::update`].
+    pub fn changes(&self, resources: &Resources) -> Result<Vec<Setting>> {
+        let layout = Layout::existing(&self.record);
+        let resources = self.completed(resources, &layout);
+        if let (Some(memory), Some(dir)) = (&resources.memory, self.v2()) {
+            check_memory(dir, memory)?;
+        }
+        settings::settings(&layout, &resources)
+    }
+
     /// Makes what systemd has not made of a unit's cgroup, which has the container's process already.
     ///
     /// # Errors
@@ -209,12 +232,7 @@ impl Cgroup for Files {
     }
 
     fn update(&self, resources: &Resources) -> Result<()> {
-        let layout = Layout::existing(&self.record);
-        let resources = self.completed(resources, &layout);
-        if let (Some(memory), Some(dir)) = (&resources.memory, self.v2()) {
-            check_memory(dir, memory)?;
-        }
-        settings::apply(&settings::settings(&layout, &resources)?, self.paths())?;
+        settings::apply(&self.changes(resources)?, self.paths())?;
         if resources.devices.is_empty() {
             return Ok(());
         }
@@ -277,10 +295,20 @@ impl Cgroup for Files {
     }
 
     fn sub(&self, path: &str) -> Result<Box<dyn Cgroup>> {
-        let below = |dir: &PathBuf| paths::below(dir, path).context(|| format!("--cgroup {path}"));
-        let mut record = Record { paths: BTreeMap::new(), unit: None, ..self.record };
-        for (controller, dir) in self.paths() {
-            record.paths.insert(controller.clone(), below(dir)?);
+        // `cpu,memory:path` means these hierarchies only, as runc has it for v1.
+        let (controllers, below) = match path.split_once(':') {
+            Some((list, below)) => (Some(list.split(',').collect::<Vec<_>>()), below),
+            None => (None, path),
+        };
+        let mut record = Record { unit: None, ..self.record.clone() };
+        if let Some(unknown) = controllers.iter().flatten().find(|name| !self.paths().contains_key(**name)) {
+            return Err(Error::new(format!("the container has no cgroup of the controller {unknown:?}"))
+                .context(format!("--cgroup {path}")));
+        }
+        for (controller, dir) in &mut record.paths {
+            if controllers.as_ref().is_none_or(|list| list.contains(&controller.as_str())) {
+                *dir = paths::below(dir, below).context(|| format!("--cgroup {path}"))?;
+            }
         }
         Ok(Box::new(Self::open(&record)))
     }

@@ -17,7 +17,7 @@ pub enum Event {
     Nothing,
     /// The container ran out of memory.
     Oom,
-    /// The cgroup is empty or gone: no more events come.
+    /// The cgroup has become empty or is gone: no more events come.
     Gone,
 }
 
@@ -40,7 +40,8 @@ enum Source {
 }
 
 impl OomWatch {
-    /// Begins to watch the memory controller.
+    /// Begins to watch the memory controller. Who also watches the container's process learns of an end that came
+    /// before.
     ///
     /// # Errors
     /// When there is none or the kernel refuses.
@@ -98,7 +99,9 @@ impl OomWatch {
             },
             Source::V2(inotify) => {
                 match inotify.read_events() {
-                    Ok(_) | Err(Errno::EAGAIN | Errno::EINTR) => {}
+                    Ok(_) => {}
+                    // A cgroup that is still empty is not gone.
+                    Err(Errno::EAGAIN | Errno::EINTR) => return Ok(Event::Nothing),
                     Err(errno) => return Err(Error::sys("read OOM events", errno)),
                 }
                 if let Some(kills) = tree::keyed(&self.dir, "memory.events", "oom_kill").filter(|now| *now > self.kills)

@@ -169,4 +169,34 @@ mod tests {
         let error = cgroupfs(&host, &request(Some("/a/../../b"))).unwrap_err().to_string();
         assert!(error.starts_with("linux.cgroupsPath: "), "{error}");
     }
+
+    #[test]
+    fn without_rights_only_a_container_without_limits_is_possible() {
+        if nix::unistd::geteuid().is_root() {
+            return eprintln!("skipped: root has rights everywhere");
+        }
+        let host = Host::detect().unwrap();
+        let (none, annotations) = (Resources::default(), BTreeMap::new());
+        let limit = serde_json::from_str(r#"{"pids":{"limit":5}}"#).unwrap();
+        let request = |resources| Request {
+            id: "c1",
+            cgroups_path: Some("/berth-test/c1"),
+            resources,
+            driver: Driver::Cgroupfs,
+            rootless: true,
+            owner: None,
+            annotations: &annotations,
+        };
+        let plan = crate::cgroup::plan(&host, &request(&none)).unwrap();
+        assert!(plan.paths().is_empty() && !plan.needs_enter());
+        let mut cgroup = crate::cgroup::prepare(plan).unwrap();
+        cgroup.create().unwrap();
+        cgroup.enter(nix::unistd::getpid()).unwrap();
+        cgroup.apply_limits().unwrap();
+        cgroup.apply_devices().unwrap();
+        assert!(cgroup.entry().unwrap().is_none());
+        cgroup.destroy().unwrap();
+        let error = crate::cgroup::plan(&host, &request(&limit)).unwrap_err().to_string();
+        assert!(error.starts_with("linux.resources.pids.limit: the caller has no rights"), "{error}");
+    }
 }

@@ -6,8 +6,18 @@ use std::ffi::OsString;
 /// comes after the name of an `exec`'s container belongs to the container.
 pub fn normalize(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
     const LONG: [&str; 12] = [
-        "-root", "-log", "-log-format", "-debug", "-systemd-cgroup", "-rootless", "-bundle", "-pid-file",
-        "-console-socket", "-no-pivot", "-no-subreaper", "-no-new-keyring",
+        "-root",
+        "-log",
+        "-log-format",
+        "-debug",
+        "-systemd-cgroup",
+        "-rootless",
+        "-bundle",
+        "-pid-file",
+        "-console-socket",
+        "-no-pivot",
+        "-no-subreaper",
+        "-no-new-keyring",
     ];
     let mut exec = false;
     args.map(|arg| {
@@ -30,7 +40,10 @@ mod tests {
     #[test]
     fn one_dash_will_do() {
         let normalized = |args: &[&str]| normalize(args.iter().map(OsString::from));
-        assert_eq!(normalized(&["berth", "-root=/x", "run", "-no-subreaper"]), ["berth", "--root=/x", "run", "--no-subreaper"]);
+        assert_eq!(
+            normalized(&["berth", "-root=/x", "run", "-no-subreaper"]),
+            ["berth", "--root=/x", "run", "--no-subreaper"]
+        );
         assert_eq!(normalized(&["berth", "exec", "c", "ls", "-log"]), ["berth", "exec", "c", "ls", "-log"]);
         assert_eq!(normalized(&["berth", "delete", "-f", "c"]), ["berth", "delete", "-f", "c"]);
     }

@@ -85,7 +85,8 @@ fn plain(value: &Value) -> Option<String> {
         }
         Value::Array(items) if items.is_empty() => Some("none".into()),
         Value::Array(items) => {
-            let words: Vec<_> = items.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect();
+            let words: Vec<_> =
+                items.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect();
             let text = words.join(" ");
             (items.iter().all(|item| !item.is_object() && !item.is_array()) && text.len() <= 100).then_some(text)
         }

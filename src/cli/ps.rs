@@ -43,7 +43,8 @@ fn filter(text: &str, pids: &[i32]) -> Result<String> {
     let mut lines = text.lines();
     let header = lines.next().unwrap_or_default();
     let column = header.split_ascii_whitespace().position(|name| name == "PID");
-    let column = column.ok_or_else(|| Error::new("the output of ps has no column PID").hint("Choose other ps options."))?;
+    let column =
+        column.ok_or_else(|| Error::new("the output of ps has no column PID").hint("Choose other ps options."))?;
     let ours = |line: &&str| {
         let pid = line.split_ascii_whitespace().nth(column).and_then(|field| field.parse().ok());
         pid.is_some_and(|pid| pids.contains(&pid))

@@ -73,7 +73,9 @@ impl Update {
     /// Changes the limits that are given, and remembers them.
     pub fn run(self, global: &Global) -> Result<()> {
         if self.l3_cache_schema.is_some() || self.mem_bw_schema.is_some() {
-            return Err(Error::new("Intel RDT is not supported yet").hint("Leave --l3-cache-schema and --mem-bw-schema out."));
+            return Err(
+                Error::new("Intel RDT is not supported yet").hint("Leave --l3-cache-schema and --mem-bw-schema out.")
+            );
         }
         let change = match &self.resources {
             Some(path) => read(path)?,
@@ -130,7 +132,11 @@ fn read(path: &Path) -> Result<Value> {
         _ => (bundle::read_document(path)?, path.display().to_string()),
     };
     let value: Value = bundle::parse(&bytes, &name).context(|| "--resources")?;
-    if value.is_object() { Ok(value) } else { Err(Error::new("is no JSON object").context(format!("--resources {name}"))) }
+    if value.is_object() {
+        Ok(value)
+    } else {
+        Err(Error::new("is no JSON object").context(format!("--resources {name}")))
+    }
 }
 
 /// The configuration's limits as they were written.
@@ -151,7 +157,7 @@ fn merge(into: &mut Value, change: Value) {
                 merge(into.entry(name).or_insert(Value::Null), value);
             }
         }
-        (into, Value::Null) => drop(into),
+        (_, Value::Null) => {}
         (into, change) => *into = change,
     }
 }

@@ -1,9 +1,9 @@
 //! Making a container: everything that surrounds the new process, in order, and undone when a step fails.
 
 use super::launch::{Joins, Launch};
+use super::notify::{self, NotifySocket};
 use super::state::{Identity, State, Status};
 use super::store::{self, Entry, Store};
-use super::notify::{self, NotifySocket};
 use super::{idmap, sockets};
 use crate::bundle::Bundle;
 use crate::cgroup::{self, Cgroup};
@@ -70,7 +70,8 @@ pub fn create(store: &Store, bundle: &Bundle, plan: Plan, reports: &Reports, the
     let cgroup = cgroup::prepare(plan.cgroup.clone())?;
 
     let entry = store.create(&plan.id)?;
-    let mut state = State::new(&plan.id, bundle.path.clone(), plan.filesystem.root.clone(), &bundle.config, plan.cgroup.record());
+    let mut state =
+        State::new(&plan.id, bundle.path.clone(), plan.filesystem.root.clone(), &bundle.config, plan.cgroup.record());
     state.no_pivot = plan.filesystem.enter != crate::plan::filesystem::Enter::Pivot;
     let mut making = Making { entry, state, cgroup, cgroup_made: false, init: None, hooks_ran: false, plan: &plan };
     let made = making.record(bundle, then).and_then(|(exec_fifo, notify)| {
@@ -143,8 +144,15 @@ impl Making<'_> {
         let Some(child) = launch.start(&channel, &inits)? else {
             drop(channel);
             drop(joins);
-            let inherited =
-                Inherited { channel: inits, sources, exec_fifo, agent, waits, late_cgroup_namespace, late_time_namespace };
+            let inherited = Inherited {
+                channel: inits,
+                sources,
+                exec_fifo,
+                agent,
+                waits,
+                late_cgroup_namespace,
+                late_time_namespace,
+            };
             init::run(plan, inherited);
         };
         drop((inits, sources, exec_fifo, agent));
@@ -175,10 +183,9 @@ impl Making<'_> {
             self.cgroup.enter(pid)?;
         }
         self.cgroup.apply_limits()?;
-        if waits {
-            channel.send(&Message::Proceed(Vec::new()))?;
-        }
-        self.cgroup.apply_devices()
+        // On v1 the rules are in force one by one: until the last is there, init could not make its devices.
+        self.cgroup.apply_devices()?;
+        if waits { channel.send(&Message::Proceed(Vec::new())) } else { Ok(()) }
     }
 
     /// Answers init until it is ready.
@@ -219,11 +226,10 @@ impl Making<'_> {
         if let Some(path) = &reports.pid_file {
             sockets::write_pid_file(path, pid)?;
         }
-        let status = if then == Then::Wait { Status::Created } else { Status::Running };
-        let state = self.state.specified(status);
         let message = match &self.plan.listener {
-            Some(agent) => listener::process_state(&state, pid.as_raw(), agent),
-            None => self.state.for_hooks(status),
+            // As the specification's example has it: the program does not run yet.
+            Some(agent) => listener::process_state(&self.state.specified(Status::Creating), pid.as_raw(), agent),
+            None => self.state.for_hooks(Status::Created),
         };
         channel.send(&Message::Proceed(message))?;
         match then {
@@ -287,7 +293,9 @@ pub fn wait_for_program(channel: &Channel) -> Result<()> {
 pub fn set_oom_score(pid: Pid, score: Option<i32>) -> Result<()> {
     let Some(score) = score else { return Ok(()) };
     let path = format!("/proc/{pid}/oom_score_adj");
-    std::fs::write(&path, score.to_string()).during(|| format!("write {score} to {path}")).context(|| "process.oomScoreAdj")
+    std::fs::write(&path, score.to_string())
+        .during(|| format!("write {score} to {path}"))
+        .context(|| "process.oomScoreAdj")
 }
 
 fn namespace_paths(pid: Pid) -> std::collections::BTreeMap<String, String> {

@@ -18,6 +18,7 @@ use crate::plan::{self, Options, scheduling};
 use crate::security::labels;
 use crate::sys::clone::{Child, clone3};
 use crate::sys::process;
+use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::{Mode, stat};
@@ -31,8 +32,8 @@ pub struct Request {
     pub process: crate::bundle::config::Process,
     /// `--cap`: more capabilities.
     pub capabilities: Vec<String>,
-    /// Sub-cgroup to run in.
-    pub cgroup: Option<String>,
+    /// Cgroups below the container's to run in: a path, or `controllers:path`.
+    pub cgroups: Vec<String>,
     /// Whether to wait for a paused container instead of refusing it.
     pub ignore_paused: bool,
 }
@@ -56,7 +57,8 @@ pub fn exec(container: &Container, request: Request, options: &Options, reports:
     let config = container.config()?;
     let namespaces = Namespaces::plan(&config)?;
     let user_namespace = !namespaces.is_inherited(Kind::User);
-    let (mut process, mut notes) = Process::plan(&request.process, &config.linux, user_namespace, options.preserve_fds)?;
+    let (mut process, mut notes) =
+        Process::plan(&request.process, &config.linux, user_namespace, options.preserve_fds)?;
     notes.extend(process.capabilities.add(&request.capabilities)?);
     let (filter, agent) = plan::filter(&config, options, &mut notes)?;
     labels::check(&process)?;
@@ -73,10 +75,7 @@ pub fn exec(container: &Container, request: Request, options: &Options, reports:
         keyring: (!options.no_new_keyring).then(|| format!("_ses.{}", container.state.id)),
     };
     let affinity = request.process.exec_cpu_affinity.or(config.process.and_then(|process| process.exec_cpu_affinity));
-    let cgroup = match &request.cgroup {
-        Some(path) => container.cgroup()?.sub(path)?,
-        None => container.cgroup()?,
-    };
+    let cgroup = request.cgroups.iter().try_fold(container.cgroup()?, |cgroup, path| cgroup.sub(path))?;
     let mut starting = Starting { container, entrance, cgroup, affinity: affinity.unwrap_or_default(), child: None };
     let started = starting.make(&namespaces, connection).and_then(|channel| {
         let terminal = starting.converse(&channel, reports)?;
@@ -130,7 +129,8 @@ fn is_own(kind: Kind, pid: i32) -> Result<bool> {
 
 fn open_root(pid: i32) -> Result<OwnedFd> {
     let path = format!("/proc/{pid}/root");
-    open(path.as_str(), OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).during(|| format!("open {path}"))
+    open(path.as_str(), OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+        .during(|| format!("open {path}"))
 }
 
 /// An exec that is under way.
@@ -146,11 +146,12 @@ impl Starting<'_> {
     fn make(&mut self, namespaces: &Namespaces, agent: Option<OwnedFd>) -> Result<Channel> {
         if let Some(cpus) = self.affinity.initial.as_deref().filter(|cpus| !cpus.is_empty()) {
             let mask = scheduling::mask(cpus).context(|| "process.execCPUAffinity.initial")?;
-            process::set_affinity(Pid::from_raw(0), &mask).during(|| "sched_setaffinity").context(|| "process.execCPUAffinity.initial")?;
+            process::set_affinity(Pid::from_raw(0), &mask)
+                .during(|| "sched_setaffinity")
+                .context(|| "process.execCPUAffinity.initial")?;
         }
         let (channel, inits) = Channel::pair()?;
-        let entry = self.cgroup.entry()?;
-        let Some(child) = self.clone(namespaces, entry.as_ref().map(AsFd::as_fd), &channel, &inits)? else {
+        let Some(child) = self.clone_into_cgroup(namespaces, &channel, &inits)? else {
             drop(channel);
             let inherited = Inherited {
                 channel: inits,
@@ -175,6 +176,24 @@ impl Starting<'_> {
         Ok(channel)
     }
 
+    fn clone_into_cgroup(
+        &mut self,
+        namespaces: &Namespaces,
+        channel: &Channel,
+        inits: &Channel,
+    ) -> Result<Option<Child>> {
+        let entry = self.cgroup.entry()?;
+        match self.clone(namespaces, entry.as_ref().map(AsFd::as_fd), channel, inits) {
+            // An init such as systemd has moved itself below, and given the controllers to its children.
+            Err(error) if error.errno() == Some(Errno::EBUSY) => {
+                self.cgroup = self.cgroup.beside(Pid::from_raw(self.container.state.init_process_pid))?;
+                let entry = self.cgroup.entry()?;
+                self.clone(namespaces, entry.as_ref().map(AsFd::as_fd), channel, inits)
+            }
+            result => result,
+        }
+    }
+
     fn clone(
         &mut self,
         namespaces: &Namespaces,
@@ -190,7 +209,9 @@ impl Starting<'_> {
         let user = self.entrance.namespaces & CloneFlags::CLONE_NEWUSER;
         if user.is_empty() || nix::unistd::geteuid().is_root() {
             if !for_children.is_empty() {
-                setns(&self.entrance.init, for_children).during(|| "setns").context(|| "joining the container's PID namespace")?;
+                setns(&self.entrance.init, for_children)
+                    .during(|| "setns")
+                    .context(|| "joining the container's PID namespace")?;
             }
             return clone3(0, cgroup).during(|| "clone3");
         }

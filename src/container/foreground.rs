@@ -30,7 +30,9 @@ impl Foreground {
     pub fn begin() -> Result<Self> {
         let mut set = SigSet::all();
         // Faults are our own, and these two cannot be passed on.
-        for signal in [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGILL, Signal::SIGFPE, Signal::SIGABRT, Signal::SIGTRAP] {
+        for signal in
+            [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGILL, Signal::SIGFPE, Signal::SIGABRT, Signal::SIGTRAP]
+        {
             set.remove(signal);
         }
         sigprocmask(SigmaskHow::SIG_SETMASK, Some(&set), None).during(|| "sigprocmask")?;
@@ -209,7 +211,9 @@ impl Relay {
         while !self.to_output.is_empty() {
             // The program has ended: now we may wait for a slow reader, but not for one who has gone.
             let mut fds = [PollFd::new(standard(1), PollFlags::POLLOUT)];
-            if poll(&mut fds, PollTimeout::from(10_000u16)).unwrap_or(0) == 0 || !empty_once(standard(1), &mut self.to_output) {
+            if poll(&mut fds, PollTimeout::from(10_000u16)).unwrap_or(0) == 0
+                || !empty_once(standard(1), &mut self.to_output)
+            {
                 return false;
             }
         }

@@ -16,7 +16,8 @@ pub fn write(pid: Pid, uids: &[IdRange], gids: &[IdRange]) -> Result<()> {
         // Without privileges the kernel wants setgroups to be given up before it takes a map of one's own group.
         put(pid, "setgroups", "deny")?;
     }
-    map(pid, "uid_map", "newuidmap", uids, privileged || is_only(uids, uid.as_raw())).context(|| "linux.uidMappings")?;
+    map(pid, "uid_map", "newuidmap", uids, privileged || is_only(uids, uid.as_raw()))
+        .context(|| "linux.uidMappings")?;
     map(pid, "gid_map", "newgidmap", gids, privileged || is_only(gids, gid.as_raw())).context(|| "linux.gidMappings")
 }
 

@@ -3,8 +3,8 @@
 use super::Container;
 use super::state::Status;
 use crate::error::{Context, Error, Result};
-use crate::plan::namespaces::Namespaces;
 use crate::plan::namespaces::Kind;
+use crate::plan::namespaces::Namespaces;
 use crate::sys::process::pidfd_send_signal;
 use nix::errno::Errno;
 use nix::libc;
@@ -50,7 +50,9 @@ fn kill_every(container: &Container, signal: i32) -> Result<()> {
         match nix::sys::signal::kill(pid, None).and_then(|()| send(pid.as_raw(), signal)) {
             Ok(()) | Err(Errno::ESRCH) => {}
             Err(errno) => {
-                return Err(Error::sys(format!("send signal {signal} to {pid}"), errno).context(container.state.id.clone()));
+                return Err(
+                    Error::sys(format!("send signal {signal} to {pid}"), errno).context(container.state.id.clone())
+                );
             }
         }
     }

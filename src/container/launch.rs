@@ -158,8 +158,7 @@ impl Launch<'_> {
 
     fn explain(&self, errno: nix::errno::Errno, flags: i32) -> Error {
         use nix::errno::Errno;
-        let names: Vec<_> =
-            Kind::ALL.into_iter().filter(|kind| flags & kind.flag() != 0).map(Kind::name).collect();
+        let names: Vec<_> = Kind::ALL.into_iter().filter(|kind| flags & kind.flag() != 0).map(Kind::name).collect();
         let error = Error::sys(format!("clone3 with new namespaces ({})", names.join(", ")), errno);
         let error = error.context("linux.namespaces");
         match errno {
@@ -240,7 +239,9 @@ pub fn by_intermediate(
 /// # Errors
 /// When an offset is impossible.
 pub fn make_time_namespace(offsets: &str) -> Result<()> {
-    unshare(CloneFlags::from_bits_retain(CLONE_NEWTIME)).during(|| "unshare(CLONE_NEWTIME)").context(|| "linux.namespaces")?;
+    unshare(CloneFlags::from_bits_retain(CLONE_NEWTIME))
+        .during(|| "unshare(CLONE_NEWTIME)")
+        .context(|| "linux.namespaces")?;
     if offsets.is_empty() {
         return Ok(());
     }
@@ -257,7 +258,8 @@ struct Restore(Vec<(Kind, OwnedFd)>);
 impl Restore {
     fn keep(&mut self, kind: Kind) -> Result<()> {
         let path = format!("/proc/self/ns/{}", kind.file());
-        let fd = open(path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).during(|| format!("open {path}"))?;
+        let fd =
+            open(path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).during(|| format!("open {path}"))?;
         self.0.push((kind, fd));
         Ok(())
     }

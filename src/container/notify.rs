@@ -94,7 +94,8 @@ impl NotifySocket {
         let send = |text: &[u8]| outside.send_to_addr(text, &address).map(drop).during(|| "send").context(name);
         let mut buffer = [0; 4096];
         loop {
-            let mut fds = [PollFd::new(self.inside.as_fd(), PollFlags::POLLIN), PollFd::new(init.as_fd(), PollFlags::POLLIN)];
+            let mut fds =
+                [PollFd::new(self.inside.as_fd(), PollFlags::POLLIN), PollFd::new(init.as_fd(), PollFlags::POLLIN)];
             match poll(&mut fds, PollTimeout::NONE) {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(errno) => return Err(Error::sys("poll", errno)),

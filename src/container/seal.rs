@@ -21,7 +21,8 @@ use std::os::unix::ffi::OsStringExt;
 /// # Errors
 /// When no safe copy can be made.
 pub fn ensure() -> Result<()> {
-    let own = open("/proc/self/exe", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).during(|| "open /proc/self/exe")?;
+    let own =
+        open("/proc/self/exe", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).during(|| "open /proc/self/exe")?;
     if is_sealed(&own) {
         // execveat names the process after the fd.
         return process::set_name(c"berth").during(|| "prctl(PR_SET_NAME)");

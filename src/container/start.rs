@@ -26,7 +26,9 @@ pub fn start(container: &Container) -> Result<()> {
         Status::Stopped => {
             return Err(Error::new("cannot start a container that has stopped").context(id.clone()));
         }
-        Status::Creating => return Err(Error::new("cannot start a container that is being created").context(id.clone())),
+        Status::Creating => {
+            return Err(Error::new("cannot start a container that is being created").context(id.clone()));
+        }
         Status::Running | Status::Paused => {
             return Err(Error::new("cannot start an already running container").context(id.clone()));
         }
@@ -61,10 +63,7 @@ fn open_door(container: &Container, init: &OwnedFd) -> Result<()> {
     let door = openat(entry.directory(), EXEC_FIFO, flags, Mode::empty()).during(|| "open").context(name)?;
     let mut message = Vec::new();
     loop {
-        let mut fds = [
-            PollFd::new(door.as_fd(), PollFlags::POLLIN),
-            PollFd::new(init.as_fd(), PollFlags::POLLIN),
-        ];
+        let mut fds = [PollFd::new(door.as_fd(), PollFlags::POLLIN), PollFd::new(init.as_fd(), PollFlags::POLLIN)];
         match poll(&mut fds, PollTimeout::NONE) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(Error::sys("poll", errno)),

@@ -249,9 +249,8 @@ impl Entry {
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let path = || self.path.join(name).display().to_string();
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
-        let file = openat(&self.directory, name, flags, Mode::from_bits_truncate(0o600))
-            .during(|| "open")
-            .context(path)?;
+        let file =
+            openat(&self.directory, name, flags, Mode::from_bits_truncate(0o600)).during(|| "open").context(path)?;
         File::from(file).write_all(bytes).during(|| "write").context(path)
     }
 
@@ -264,8 +263,9 @@ impl Entry {
         // Writable for all: init opens it as the container's user. The directory keeps everybody else out.
         let mode = Mode::from_bits_truncate(0o622);
         nix::unistd::mkfifoat(&self.directory, EXEC_FIFO, mode).during(|| what("mkfifo"))?;
-        let fifo = openat(&self.directory, EXEC_FIFO, OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())
-            .during(|| what("open"))?;
+        let fifo =
+            openat(&self.directory, EXEC_FIFO, OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())
+                .during(|| what("open"))?;
         // The umask took bits away.
         nix::sys::stat::fchmodat(&self.directory, EXEC_FIFO, mode, nix::sys::stat::FchmodatFlags::FollowSymlink)
             .during(|| what("chmod"))?;

@@ -148,9 +148,8 @@ fn receive_with_fd(socket: BorrowedFd, bytes: &mut [u8], flags: MsgFlags) -> Res
     let mut parts = [IoSliceMut::new(bytes)];
     let message = loop {
         match recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags | MsgFlags::MSG_CMSG_CLOEXEC) {
-            Err(Errno::EINTR) => {}
-            // The other side ended with messages of ours unread.
-            Err(Errno::ECONNRESET) => return Ok((0, None)),
+            // The other side ended with messages of ours unread, which is told once; what it sent comes now.
+            Err(Errno::EINTR | Errno::ECONNRESET) => {}
             result => break result?,
         }
     };

@@ -2,13 +2,12 @@
 
 use super::procfs::ProcFs;
 use crate::error::{Context, During, Error, Result};
-use crate::plan::Plan;
 use crate::plan::process::{Process, Rlimit};
+use crate::plan::{Plan, Sysctl};
 use crate::sys::process as sys;
 use nix::errno::Errno;
 use nix::libc;
 use nix::unistd::Pid;
-use std::collections::BTreeMap;
 use std::ffi::CString;
 
 /// Gives the container a session keyring of its own, so that its keys and the caller's stay apart, keyrings(7).
@@ -36,9 +35,9 @@ pub fn join_keyring(name: &str) -> Result<()> {
 ///
 /// # Errors
 /// When the kernel does not know a parameter or refuses a value.
-pub fn write_sysctls(procfs: &ProcFs, sysctls: &BTreeMap<String, String>) -> Result<()> {
-    for (path, value) in sysctls {
-        procfs.write(&format!("sys/{path}"), value).context(|| format!("linux.sysctl {path}"))?;
+pub fn write_sysctls(procfs: &ProcFs, sysctls: &[Sysctl]) -> Result<()> {
+    for Sysctl { name, path, value } in sysctls {
+        procfs.write(&format!("sys/{path}"), value).context(|| format!("linux.sysctl {name}"))?;
     }
     Ok(())
 }

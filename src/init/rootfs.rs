@@ -79,19 +79,22 @@ impl<'a> Rootfs<'a> {
     /// `make` says what to make when nothing is there; it is asked only then.
     pub(super) fn target(&self, path: &Path, make: impl FnOnce() -> Result<Make>) -> Result<(OwnedFd, bool)> {
         let what = || format!("open /{} in the container's root", path.display());
-        match open_in_root(self.root(), path, OFlag::O_PATH, ResolveFlag::RESOLVE_NO_SYMLINKS) {
+        let straight = ResolveFlag::RESOLVE_NO_SYMLINKS;
+        match open_in_root(self.root(), path, OFlag::O_PATH, straight) {
             Ok(target) => return Ok((target, true)),
+            // No link on the way to what is missing: none is accepted while it is made either.
+            Err(Errno::ENOENT) => return Ok((self.make(path, make()?, straight)?, false)),
             // A symbolic link for /proc or /sys would leave the real one unmounted (CVE-2023-27561, CVE-2025-54867).
             Err(Errno::ELOOP) if path.starts_with("proc") || path == Path::new("sys") => {
                 return Err(Error::sys(what(), Errno::ELOOP)
                     .hint("It must be an ordinary directory of the image, not a symbolic link."));
             }
-            Err(Errno::ELOOP | Errno::ENOENT) => {}
+            Err(Errno::ELOOP) => {}
             Err(errno) => return Err(Error::sys(what(), errno)),
         }
         let (target, existed) = match self.open(path, OFlag::O_PATH) {
             Ok(target) => (target, true),
-            Err(Errno::ENOENT) => (self.make(path, make()?)?, false),
+            Err(Errno::ENOENT) => (self.make(path, make()?, ResolveFlag::empty())?, false),
             Err(errno) => return Err(Error::sys(what(), errno)),
         };
         // Links led here: neither to the root itself nor into the container's /proc.
@@ -108,11 +111,11 @@ impl<'a> Rootfs<'a> {
 
     /// Makes what is missing of `path`: every step is taken from the directory before it and follows no link
     /// (CVE-2024-45310).
-    fn make(&self, path: &Path, make: Make) -> Result<OwnedFd> {
+    fn make(&self, path: &Path, make: Make, resolve: ResolveFlag) -> Result<OwnedFd> {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(Error::new("is not a path"));
         };
-        let parent = self.directory(parent)?;
+        let parent = self.directory_by(parent, resolve)?;
         let what = || format!("make /{} in the container's root", path.display());
         if make == Make::File {
             let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_RDONLY;
@@ -133,8 +136,12 @@ impl<'a> Rootfs<'a> {
 
     /// The directory `path`, made when it is missing.
     pub(super) fn directory(&self, path: &Path) -> Result<OwnedFd> {
-        match self.open(path, OFlag::O_PATH | OFlag::O_DIRECTORY) {
-            Err(Errno::ENOENT) => self.make(path, Make::Directory),
+        self.directory_by(path, ResolveFlag::empty())
+    }
+
+    fn directory_by(&self, path: &Path, resolve: ResolveFlag) -> Result<OwnedFd> {
+        match open_in_root(self.root(), path, OFlag::O_PATH | OFlag::O_DIRECTORY, resolve) {
+            Err(Errno::ENOENT) => self.make(path, Make::Directory, resolve),
             result => result.during(|| format!("open /{} in the container's root", path.display())),
         }
     }

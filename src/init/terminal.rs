@@ -27,7 +27,8 @@ pub fn open(root: &OwnedFd, process: &Process, channel: &Channel) -> Result<Opti
 }
 
 fn open_pty(root: BorrowedFd, process: &Process, channel: &Channel) -> Result<OwnedFd> {
-    let master = open_in_root(root, Path::new("dev/ptmx"), OFlag::O_RDWR | OFlag::O_NOCTTY, ResolveFlag::empty()).during(|| "open /dev/ptmx")?;
+    let master = open_in_root(root, Path::new("dev/ptmx"), OFlag::O_RDWR | OFlag::O_NOCTTY, ResolveFlag::empty())
+        .during(|| "open /dev/ptmx")?;
     // The image or a volume may have put anything there: CVE-2025-52565.
     let stat = fstat(&master).during(|| "stat /dev/ptmx")?;
     if !is_device(&stat, 5, 2) {

@@ -103,7 +103,8 @@ fn device_of(index: usize, device: &config::Device, bind: bool) -> Result<Device
         None => Err(Error::new(format!("{what} is missing")).context(name.clone())),
     };
     // dev_t of the kernel: 12 bits of major number, 20 of minor number.
-    let numbers = || -> Result<_> { Ok((number("major", device.major, 0xfff)?, number("minor", device.minor, 0xf_ffff)?)) };
+    let numbers =
+        || -> Result<_> { Ok((number("major", device.major, 0xfff)?, number("minor", device.minor, 0xf_ffff)?)) };
     let node = match device.kind.as_str() {
         "c" | "u" => numbers().map(|(major, minor)| Node::Char { major, minor })?,
         "b" => numbers().map(|(major, minor)| Node::Block { major, minor })?,

@@ -14,6 +14,7 @@ pub mod scheduling;
 
 use crate::bundle::Bundle;
 use crate::bundle::config::{Config, Hooks};
+use crate::bundle::validate;
 use crate::cgroup;
 use crate::error::{Error, Result};
 use crate::security::seccomp::{self, Filter};
@@ -58,8 +59,8 @@ pub struct Plan {
     /// `None`: as the host's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub domainname: Option<String>,
-    /// Path below `/proc/sys` and value.
-    pub sysctl: BTreeMap<String, String>,
+    /// Kernel parameters of its namespaces.
+    pub sysctl: Vec<Sysctl>,
     /// The program.
     pub process: Process,
     /// Name of the session keyring to make.
@@ -79,6 +80,17 @@ pub struct Plan {
     pub hooks: Hooks,
     /// What the container does not get although it was asked for, and why.
     pub notes: Vec<String>,
+}
+
+/// A kernel parameter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Sysctl {
+    /// As the configuration names it.
+    pub name: String,
+    /// Path below `/proc/sys`.
+    pub path: String,
+    /// What is written there.
+    pub value: String,
 }
 
 /// The agent that answers notified system calls (config-linux.md "The Container Process State").
@@ -108,8 +120,9 @@ impl Plan {
             no_pivot: options.no_pivot,
         };
         let filesystem = filesystem::filesystem(config, &surroundings)?;
-        let process = config.process.as_ref().ok_or_else(|| Error::new("is missing").context("process"))?;
-        let (process, mut notes) = Process::plan(process, &config.linux, !namespaces.is_inherited(Kind::User), options.preserve_fds)?;
+        let process = validate::runnable(config)?;
+        let (process, mut notes) =
+            Process::plan(process, &config.linux, !namespaces.is_inherited(Kind::User), options.preserve_fds)?;
         let (seccomp, listener) = filter(config, options, &mut notes)?;
         Ok(Self {
             id: id.into(),
@@ -117,7 +130,7 @@ impl Plan {
             filesystem,
             hostname: config.hostname.clone().filter(|name| !name.is_empty()),
             domainname: config.domainname.clone().filter(|name| !name.is_empty()),
-            sysctl: config.linux.sysctl.iter().map(|(name, value)| (sysctl_path(name), value.clone())).collect(),
+            sysctl: sysctls(config)?,
             process,
             keyring: (!options.no_new_keyring).then(|| format!("_ses.{id}")),
             seccomp,
@@ -133,7 +146,9 @@ impl Plan {
 /// Properties of the specification that berth does not have yet are refused, never ignored.
 fn refuse_unsupported(config: &Config) -> Result<()> {
     if config.linux.intel_rdt.is_some() {
-        return Err(Error::new("Intel RDT is not supported yet").context("linux.intelRdt").hint("Remove the property."));
+        return Err(Error::new("Intel RDT is not supported yet")
+            .context("linux.intelRdt")
+            .hint("Remove the property."));
     }
     if !config.linux.net_devices.is_empty() {
         let error = Error::new("moving network devices is not supported yet").context("linux.netDevices");
@@ -200,19 +215,12 @@ fn mounts_cgroup_writable(config: &Config) -> bool {
     config.mounts.iter().any(writable)
 }
 
-/// `net.ipv4.ip_forward` as a path; a name with slashes is one already, sysctl.d(5).
-fn sysctl_path(name: &str) -> String {
-    match name.find(['.', '/']) {
-        Some(first) if name.as_bytes()[first] == b'.' => {
-            name.chars().map(|letter| match letter {
-                '.' => '/',
-                '/' => '.',
-                other => other,
-            })
-            .collect()
-        }
-        _ => name.into(),
-    }
+fn sysctls(config: &Config) -> Result<Vec<Sysctl>> {
+    let one = |(name, value): (&String, &String)| match validate::sysctl_path(name) {
+        Some(path) => Ok(Sysctl { name: name.clone(), path, value: value.clone() }),
+        None => Err(Error::new("is no kernel parameter").context(format!("linux.sysctl {name}"))),
+    };
+    config.linux.sysctl.iter().map(one).collect()
 }
 
 fn limits<S: serde::Serializer>(plan: &cgroup::Plan, serializer: S) -> Result<S::Ok, S::Error> {
@@ -222,16 +230,4 @@ fn limits<S: serde::Serializer>(plan: &cgroup::Plan, serializer: S) -> Result<S:
         settings: &'a [cgroup::Setting],
     }
     Shown { paths: plan.paths(), settings: plan.settings() }.serialize(serializer)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sysctl_names_become_paths() {
-        assert_eq!(sysctl_path("net.ipv4.ip_forward"), "net/ipv4/ip_forward");
-        assert_eq!(sysctl_path("net/ipv4/conf/eth0.1/forwarding"), "net/ipv4/conf/eth0.1/forwarding");
-        assert_eq!(sysctl_path("net.ipv4.conf.eth0/1.forwarding"), "net/ipv4/conf/eth0.1/forwarding");
-    }
 }

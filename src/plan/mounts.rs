@@ -188,7 +188,7 @@ impl Planner<'_> {
             _ => {}
         }
         let has_maps = !mount.uid_mappings.is_empty() || !mount.gid_mappings.is_empty();
-        if (has_maps || options.idmap) && !(options.bind && !options.remount) {
+        if (has_maps || options.idmap) && (options.remount || !options.bind) {
             return Err(Error::new("id maps work only with bind mounts"));
         }
         let kind = self.kind(mount, &mut options)?;
@@ -252,12 +252,19 @@ impl Planner<'_> {
         };
         let idmap = self.idmap(mount, options)?;
         let path = self.around.bundle.join(source);
-        let source = match path.strip_prefix(self.root) {
+        let given = self.config.root.as_ref().map(|root| self.around.bundle.join(&root.path));
+        let inside = path.strip_prefix(self.root).or_else(|error| match &given {
+            Some(given) => path.strip_prefix(given),
+            None => Err(error),
+        });
+        let source = match inside {
             Ok(inside) if idmap.is_none() => Source::Inside(relative(inside)),
             _ => Source::Host(path),
         };
         let other_user = matches!(self.around.user_namespace, UserNamespace::New | UserNamespace::Join(_));
-        let by_parent = idmap.is_some() || other_user && matches!(source, Source::Host(_));
+        // Without privileges berth may clone mounts only in the new user namespace, where init is.
+        let privileged = nix::unistd::geteuid().is_root();
+        let by_parent = idmap.is_some() || other_user && privileged && matches!(source, Source::Host(_));
         Ok(Kind::Bind { source, recursive: options.recursive_bind, idmap, by_parent })
     }
 

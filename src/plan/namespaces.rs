@@ -27,16 +27,8 @@ pub const CLONE_NEWTIME: i32 = 0x80;
 
 impl Kind {
     /// Every kind there is.
-    pub const ALL: [Self; 8] = [
-        Self::User,
-        Self::Mount,
-        Self::Pid,
-        Self::Network,
-        Self::Ipc,
-        Self::Uts,
-        Self::Cgroup,
-        Self::Time,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::User, Self::Mount, Self::Pid, Self::Network, Self::Ipc, Self::Uts, Self::Cgroup, Self::Time];
 
     /// The name in `config.json`.
     pub fn name(self) -> &'static str {

@@ -156,7 +156,8 @@ fn environment(entries: &[String]) -> Result<Vec<CString>> {
 fn rlimits(limits: &[config::Rlimit]) -> Result<Vec<Rlimit>> {
     let one = |(index, limit): (usize, &config::Rlimit)| {
         let resource = rlimit_resource(&limit.kind).ok_or_else(|| {
-            Error::new(format!("{:?} is no resource limit", limit.kind)).context(format!("process.rlimits[{index}].type"))
+            Error::new(format!("{:?} is no resource limit", limit.kind))
+                .context(format!("process.rlimits[{index}].type"))
         })?;
         Ok(Rlimit { resource, soft: limit.soft, hard: limit.hard })
     };

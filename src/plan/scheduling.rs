@@ -1,9 +1,9 @@
 //! Scheduling policy, I/O priority, memory policy and CPU lists of a process, as the kernel wants them.
 
 use crate::bundle::config;
+use crate::bundle::validate::{POLICIES, SCHEDULER_FLAGS};
 use crate::error::{Context, Error, Result};
 use crate::sys::process::SchedAttr;
-use nix::libc;
 use std::ffi::c_ulong;
 
 /// sched_setattr(2) from `process.scheduler`.
@@ -11,36 +11,13 @@ use std::ffi::c_ulong;
 /// # Errors
 /// For unknown names.
 pub fn scheduler(scheduler: &config::Scheduler) -> Result<SchedAttr> {
-    let policy = match scheduler.policy.as_str() {
-        "SCHED_OTHER" => libc::SCHED_OTHER,
-        "SCHED_FIFO" => libc::SCHED_FIFO,
-        "SCHED_RR" => libc::SCHED_RR,
-        "SCHED_BATCH" => libc::SCHED_BATCH,
-        "SCHED_ISO" => 4,
-        "SCHED_IDLE" => libc::SCHED_IDLE,
-        "SCHED_DEADLINE" => libc::SCHED_DEADLINE,
-        other => {
-            return Err(Error::new(format!("{other:?} is no scheduling policy")).context("process.scheduler.policy"));
-        }
-    };
-    let mut flags = 0;
-    for flag in &scheduler.flags {
-        flags |= match flag.as_str() {
-            "SCHED_FLAG_RESET_ON_FORK" => 0x01,
-            "SCHED_FLAG_RECLAIM" => 0x02,
-            "SCHED_FLAG_DL_OVERRUN" => 0x04,
-            "SCHED_FLAG_KEEP_POLICY" => 0x08,
-            "SCHED_FLAG_KEEP_PARAMS" => 0x10,
-            "SCHED_FLAG_UTIL_CLAMP_MIN" => 0x20,
-            "SCHED_FLAG_UTIL_CLAMP_MAX" => 0x40,
-            other => {
-                return Err(Error::new(format!("{other:?} is no scheduling flag")).context("process.scheduler.flags"));
-            }
-        };
-    }
+    let policy = value(&POLICIES, &scheduler.policy).context(|| "process.scheduler.policy")?;
+    let flags = scheduler.flags.iter().try_fold(0, |flags, name| {
+        Ok::<_, Error>(flags | value(&SCHEDULER_FLAGS, name).context(|| "process.scheduler.flags")?)
+    })?;
     Ok(SchedAttr {
         size: 0,
-        policy: policy as u32,
+        policy,
         flags,
         nice: scheduler.nice,
         priority: scheduler.priority as u32,
@@ -48,6 +25,11 @@ pub fn scheduler(scheduler: &config::Scheduler) -> Result<SchedAttr> {
         deadline: scheduler.deadline,
         period: scheduler.period,
     })
+}
+
+fn value<T: Copy>(table: &[(&str, T)], name: &str) -> Result<T> {
+    let found = table.iter().find(|(known, _)| *known == name);
+    found.map(|(_, value)| *value).ok_or_else(|| Error::new(format!("{name:?} is unknown")))
 }
 
 /// ioprio_set(2) from `process.ioPriority`.
@@ -60,7 +42,9 @@ pub fn io_priority(priority: &config::IoPriority) -> Result<u16> {
         "IOPRIO_CLASS_BE" => 2,
         "IOPRIO_CLASS_IDLE" => 3,
         other => {
-            return Err(Error::new(format!("{other:?} is no class of I/O priority")).context("process.ioPriority.class"));
+            return Err(
+                Error::new(format!("{other:?} is no class of I/O priority")).context("process.ioPriority.class")
+            );
         }
     };
     Ok(class << 13 | (priority.priority as u16 & 0x1fff))

@@ -43,7 +43,8 @@ pub fn apply(process: &Process, procfs: &ProcFs) -> Result<()> {
         && apparmor_is_enabled_inside(procfs)
     {
         let value = format!("exec {profile}");
-        let written = procfs.write_self("attr/apparmor/exec", &value).or_else(|_| procfs.write_self("attr/exec", &value));
+        let written =
+            procfs.write_self("attr/apparmor/exec", &value).or_else(|_| procfs.write_self("attr/exec", &value));
         written
             .context(|| format!("process.apparmorProfile {profile}"))
             .map_err(|error| error.hint("Load the profile with apparmor_parser; `aa-status` lists what is loaded."))?;

@@ -41,7 +41,9 @@ fn retry(mut open: impl FnMut() -> Result<OwnedFd>) -> Result<OwnedFd> {
 /// # Errors
 /// `ENOSYS` before Linux 6.6.
 pub fn chmod(fd: BorrowedFd<'_>, mode: u32) -> Result<()> {
+    // The number is the same on every architecture that Rust knows; libc lacks it for some.
+    const SYS_FCHMODAT2: libc::c_long = 452;
     // SAFETY: the path is a NUL-terminated constant.
-    check(unsafe { libc::syscall(libc::SYS_fchmodat2, fd.as_raw_fd(), c"".as_ptr(), mode, libc::AT_EMPTY_PATH) })?;
+    check(unsafe { libc::syscall(SYS_FCHMODAT2, fd.as_raw_fd(), c"".as_ptr(), mode, libc::AT_EMPTY_PATH) })?;
     Ok(())
 }

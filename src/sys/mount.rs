@@ -188,6 +188,8 @@ impl NamespaceHolder {
     /// Starts the child with `clone(CLONE_NEWUSER)`; it dies with its parent.
     pub fn start() -> Result<Self> {
         let flags = (libc::CLONE_NEWUSER | libc::SIGCHLD) as libc::c_ulong;
+        // SAFETY: getpid takes nothing and cannot fail.
+        let parent = unsafe { libc::getpid() };
         // SAFETY: as fork(2): without CLONE_VM the child gets a copy of the memory and no stack of its own; all
         // arguments but the flags are null, so their order, which differs between architectures, does not matter.
         // The child only makes system calls that are safe after fork.
@@ -195,7 +197,7 @@ impl NamespaceHolder {
         if pid == 0 {
             // SAFETY: prctl, pause and _exit take plain numbers.
             unsafe {
-                if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) == 0 && libc::getppid() != 0 {
+                if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) == 0 && libc::getppid() == parent {
                     loop {
                         libc::pause();
                     }

@@ -229,9 +229,7 @@ pub fn reset_ignored_signals() -> Result<()> {
         // SAFETY: sigaction is plain old data, and both structures live until the calls return.
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
-            if libc::sigaction(number, std::ptr::null(), &raw mut action) == 0
-                && action.sa_sigaction == libc::SIG_IGN
-            {
+            if libc::sigaction(number, std::ptr::null(), &raw mut action) == 0 && action.sa_sigaction == libc::SIG_IGN {
                 action.sa_sigaction = libc::SIG_DFL;
                 libc::sigaction(number, &raw const action, std::ptr::null_mut());
             }

@@ -516,7 +516,8 @@ pub fn fill_with_busybox(rootfs: &Path) {
     }
     let passwd = "root:x:0:0:root:/root:/bin/sh\nsailor:x:1000:1001:Sailor:/home/sailor:/bin/sh\n";
     fs::write(rootfs.join("etc/passwd"), passwd).expect("etc/passwd");
-    fs::write(rootfs.join("etc/group"), "root:x:0:\ntty:x:5:\nsailors:x:1001:\ncrew:x:1002:sailor\n").expect("etc/group");
+    fs::write(rootfs.join("etc/group"), "root:x:0:\ntty:x:5:\nsailors:x:1001:\ncrew:x:1002:sailor\n")
+        .expect("etc/group");
 }
 
 /// A directory for tests on a file system that can hold programs, set-user-id files and device nodes.

@@ -136,7 +136,9 @@ pub fn processes_of(marker: &str) -> Vec<i32> {
         *pid != own
             && alive(*pid)
             && (proc(*pid, "cmdline").contains(marker)
-                || proc(*pid, "mountinfo").lines().any(|line| line.split(' ').nth(3).is_some_and(|r| r.contains(marker))))
+                || proc(*pid, "mountinfo")
+                    .lines()
+                    .any(|line| line.split(' ').nth(3).is_some_and(|r| r.contains(marker))))
     };
     pids().into_iter().filter(belongs).collect()
 }

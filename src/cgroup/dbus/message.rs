@@ -11,6 +11,7 @@ pub const METHOD_CALL: u8 = 1;
 /// The answer to a call.
 pub const METHOD_RETURN: u8 = 2;
 /// The answer to a call that failed.
+#[cfg(test)]
 pub const ERROR: u8 = 3;
 /// A broadcast.
 pub const SIGNAL: u8 = 4;

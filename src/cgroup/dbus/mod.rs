@@ -7,11 +7,15 @@
 mod address;
 mod message;
 #[cfg(test)]
+pub mod peer;
+#[cfg(test)]
 mod tests;
 mod text;
 mod wire;
 
 pub use message::Message;
+#[cfg(test)]
+pub use message::{ERROR, METHOD_RETURN, SIGNAL};
 pub use text::parse;
 pub use wire::Value;
 
@@ -82,6 +86,12 @@ impl Connection {
         } else {
             error.hint("Start the system bus, or run without --systemd-cgroup.")
         })
+    }
+
+    /// Connects to the socket of a test.
+    #[cfg(test)]
+    pub fn to<T>(peer: &peer::Peer<T>) -> Result<Self> {
+        Self::open(&peer.address, Duration::from_millis(200))
     }
 
     fn open(address: &Address, patience: Duration) -> Result<Self> {

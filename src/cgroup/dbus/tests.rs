@@ -1,45 +1,8 @@
+use super::peer::{Peer, read, welcome};
 use super::*;
-use std::os::unix::net::UnixListener;
-use std::thread::JoinHandle;
-
-/// A peer that lives in a thread and follows `script` on the first connection.
-fn peer<T: Send + 'static>(
-    direct: bool,
-    script: impl FnOnce(&mut UnixStream) -> T + Send + 'static,
-) -> (Address, JoinHandle<T>, tempfile::TempDir) {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("bus");
-    let listener = UnixListener::bind(&path).unwrap();
-    let thread = std::thread::spawn(move || script(&mut listener.accept().unwrap().0));
-    (Address::path(path, direct), thread, dir)
-}
-
-fn welcome(stream: &mut UnixStream) {
-    let mut bytes = [0; 29];
-    stream.read_exact(&mut bytes).unwrap();
-    assert_eq!(&bytes, b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n");
-    stream.write_all(b"DATA\r\nOK 0123456789abcdef\r\n").unwrap();
-}
-
-fn read(stream: &mut UnixStream, buffer: &mut Vec<u8>) -> Message {
-    loop {
-        if let Some((message, length)) = Message::decode(buffer).unwrap() {
-            buffer.drain(..length);
-            return message;
-        }
-        let mut bytes = [0; 4096];
-        let length = stream.read(&mut bytes).unwrap();
-        assert_ne!(length, 0, "the client hung up");
-        buffer.extend(&bytes[..length]);
-    }
-}
 
 fn ping() -> Message {
     Message { path: "/a".into(), member: "Ping".into(), body: vec![Value::Uint32(1)], ..Message::default() }
-}
-
-fn open(address: &Address) -> Result<Connection> {
-    Connection::open(address, Duration::from_millis(200))
 }
 
 fn broken(result: Result<Vec<Value>, Failure>) -> String {
@@ -51,7 +14,7 @@ fn broken(result: Result<Vec<Value>, Failure>) -> String {
 
 #[test]
 fn a_call_gets_its_own_answer_and_keeps_signals_for_later() {
-    let (address, thread, _dir) = peer(false, |stream| {
+    let peer = Peer::new(false, |stream| {
         welcome(stream);
         let mut buffer = Vec::new();
         let sent = [(); 3].map(|()| read(stream, &mut buffer));
@@ -68,17 +31,17 @@ fn a_call_gets_its_own_answer_and_keeps_signals_for_later() {
         }
         sent.map(|message| (message.member, message.flags))
     });
-    let mut connection = open(&address).unwrap();
+    let mut connection = Connection::to(&peer).unwrap();
     connection.subscribe("type='signal'");
     assert_eq!(connection.call(ping()).unwrap(), [Value::str("pong")]);
     assert_eq!(connection.signal(|signal| Some(signal.member.clone())).unwrap(), "S");
-    let sent = thread.join().unwrap();
+    let sent = peer.join();
     assert_eq!(sent, [("Hello".into(), 1), ("AddMatch".into(), 1), ("Ping".into(), 0)]);
 }
 
 #[test]
 fn systemd_itself_gets_only_the_call() {
-    let (address, thread, _dir) = peer(true, |stream| {
+    let peer = Peer::new(true, |stream| {
         welcome(stream);
         let call = read(stream, &mut Vec::new());
         let refusal = Message {
@@ -91,80 +54,81 @@ fn systemd_itself_gets_only_the_call() {
         stream.write_all(&refusal.encode()).unwrap();
         call.member
     });
-    let mut connection = open(&address).unwrap();
+    let mut connection = Connection::to(&peer).unwrap();
     connection.subscribe("type='signal'");
     let error = Error::from(connection.call(ping()).unwrap_err()).to_string();
     assert_eq!(error, "systemd refuses: because (org.x.No)");
-    assert_eq!(thread.join().unwrap(), "Ping");
+    assert_eq!(peer.join(), "Ping");
 }
 
 #[test]
 fn a_silent_peer_ends_the_call_at_its_deadline() {
-    let (address, thread, _dir) = peer(true, |stream| {
+    let peer = Peer::new(true, |stream| {
         welcome(stream);
         // Until the client hangs up.
         stream.read_to_end(&mut Vec::new()).unwrap();
     });
-    let mut connection = open(&address).unwrap();
+    let mut connection = Connection::to(&peer).unwrap();
     let error = broken(connection.call(ping()));
     assert!(error.starts_with("D-Bus call Ping: no answer within 0.2 s."), "{error}");
     drop(connection);
-    thread.join().unwrap();
+    peer.join();
 }
 
 #[test]
 fn a_silent_peer_ends_the_authentication_at_its_deadline() {
-    let (address, thread, _dir) = peer(true, |stream| {
+    let peer = Peer::new(true, |stream| {
         stream.write_all(b"DATA\r\n").unwrap();
         stream.read_to_end(&mut Vec::new()).unwrap();
     });
-    assert!(open(&address).unwrap_err().to_string().contains("no answer within"));
-    thread.join().unwrap();
+    assert!(Connection::to(&peer).unwrap_err().to_string().contains("no answer within"));
+    peer.join();
 }
 
 #[test]
 fn a_refused_authentication_is_explained() {
-    let (address, thread, _dir) = peer(true, |stream| stream.write_all(b"REJECTED EXTERNAL\x1b\r\n").unwrap());
-    let error = open(&address).unwrap_err().to_string();
+    let peer = Peer::new(true, |stream| stream.write_all(b"REJECTED EXTERNAL\x1b\r\n").unwrap());
+    let error = Connection::to(&peer).unwrap_err().to_string();
     assert!(error.ends_with("authentication failed: REJECTED EXTERNAL\\u{1b}"), "{error}");
-    thread.join().unwrap();
+    peer.join();
 }
 
 #[test]
 fn garbage_instead_of_messages_is_an_error() {
     for garbage in [&[0xff; 64][..], b"l\x02\0\x01\xff\xff\xff\xff\x01\0\0\0\xff\xff\xff\xff", &[b'l'; 4096]] {
-        let (address, thread, _dir) = peer(true, move |stream| {
+        let peer = Peer::new(true, move |stream| {
             welcome(stream);
             // The client may have gone before all of it is written.
             let _ = stream.write_all(garbage);
         });
-        let error = broken(open(&address).unwrap().call(ping()));
+        let error = broken(Connection::to(&peer).unwrap().call(ping()));
         assert!(error.starts_with("D-Bus call Ping: a damaged D-Bus message: "), "{error}");
-        thread.join().unwrap();
+        peer.join();
     }
 }
 
 #[test]
 fn endless_lines_are_not_collected_for_ever() {
-    let (address, thread, _dir) = peer(true, |stream| {
+    let peer = Peer::new(true, |stream| {
         // Ends with the client's patience for lines, by a broken pipe.
         while stream.write_all(&[b'x'; 4096]).is_ok() {}
     });
-    assert!(open(&address).unwrap_err().to_string().ends_with("no line of D-Bus"));
-    thread.join().unwrap();
+    assert!(Connection::to(&peer).unwrap_err().to_string().ends_with("no line of D-Bus"));
+    peer.join();
 }
 
 #[test]
 fn a_peer_that_hangs_up_is_an_error() {
-    let (address, thread, _dir) = peer(true, welcome);
-    let mut connection = open(&address).unwrap();
-    thread.join().unwrap();
+    let peer = Peer::new(true, welcome);
+    let mut connection = Connection::to(&peer).unwrap();
+    peer.join();
     let error = broken(connection.call(ping()));
     assert!(error.contains("closed") || error.contains("broken pipe") || error.contains("reset"), "{error}");
 }
 
 #[test]
 fn nobody_there_is_an_error_with_the_path() {
-    let error = open(&Address::path("/nonexistent/bus", true)).unwrap_err().to_string();
+    let address = Address::path("/nonexistent/bus", true);
+    let error = Connection::open(&address, Duration::from_secs(1)).unwrap_err().to_string();
     assert_eq!(error, "/nonexistent/bus: connect: no such file or directory (ENOENT)");
 }

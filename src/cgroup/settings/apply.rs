@@ -83,7 +83,8 @@ fn hint(dir: &Path, setting: &Setting, errno: Errno) -> Option<String> {
             "memory.swap limits memory and swap together: it must be at least memory.limit".into()
         }
         Errno::EINVAL | Errno::EACCES | Errno::ERANGE | Errno::ENODEV if file.starts_with("cpuset.") => {
-            let parent = dir.parent().and_then(|parent| tree::value(parent, file)).filter(|list| !list.is_empty());
+            let value = |parent| tree::value(parent, &format!("{file}.effective")).or_else(|| tree::value(parent, file));
+            let parent = dir.parent().and_then(value).filter(|list| !list.is_empty());
             let list = "It must be a list such as 0-3,7 of what exists";
             parent.map_or(format!("{list} here"), |parent| format!("{list} in the parent cgroup, which has {parent}"))
         }

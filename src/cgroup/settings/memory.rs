@@ -13,8 +13,8 @@ impl List<'_> {
         let bytes = |value, field| convert::bytes(value).context(named(field));
         let v1 = self.layout.version("memory") == Some(Version::V1);
 
-        let swap_alone = convert::swap(limit, swap).context(named("memory.swap"))?;
         let limit_value = bytes(limit, "memory.limit")?.map(|max| number(limit, max, v1));
+        let swap_alone = convert::swap(limit, swap).context(named("memory.swap"))?;
         if let Some(value) = &limit_value {
             self.put("memory", "memory.limit", &[("memory.limit_in_bytes", "memory.max", value)])?;
         }
