@@ -142,8 +142,6 @@ impl Making<'_> {
             late_cgroup_namespace,
         };
         let Some(child) = launch.start(&channel, &inits)? else {
-            drop(channel);
-            drop(joins);
             let inherited = Inherited {
                 channel: inits,
                 sources,
