@@ -21,7 +21,8 @@ what=()
 for suite in ${SUITE:-}; do
     if [ "$suite" = lib ]; then what+=(--lib); else what+=(--test "$suite"); fi
 done
-[ ${#what[@]} -gt 0 ] || what=(--tests)
+# The unit tests are the same on every kernel, and slow under emulation: only when asked for.
+[ ${#what[@]} -gt 0 ] || what=(--test '*')
 cargo test --locked --no-run --target "${TARGET:?}" --message-format=json-render-diagnostics "${what[@]}" >"$work/built"
 
 # One line for each: name, executable. `--test` also builds the berth that the tests run.
@@ -47,7 +48,7 @@ printf 'TEST=%q TEST_THREADS=%q\n' "${TEST:-}" "${TEST_THREADS:-2}" >"$job/envir
 for attempt in first second; do
     status=0
     "$here/run.sh" -t 1500 -d "$job" -- bash /job/run-tests.sh | tee "$work/log" || status=${PIPESTATUS[0]}
-    [ "$status" = 125 ] && [ "$attempt" = first ] || break
+    if [ "$status" != 125 ] || [ "$attempt" = second ]; then break; fi
     echo "vm-test: the test machine failed (not a test); starting it once more"
 done
 [ "$status" != 125 ] || echo "vm-test: the test machine failed twice"

@@ -79,7 +79,7 @@ impl Update {
         }
         let change = match &self.resources {
             Some(path) => read(path)?,
-            None => self.from_flags()?,
+            None => self.by_flags()?,
         };
         let resources = parse_resources(change.to_string().as_bytes(), "resources")?;
         let mut container = Container::open_locked(&global.store()?, &self.id)?;
@@ -96,7 +96,7 @@ impl Update {
         container.entry.save(&container.state)
     }
 
-    fn from_flags(&self) -> Result<Value> {
+    fn by_flags(&self) -> Result<Value> {
         let bytes = |flag: &str, text: &Option<String>| -> Result<Option<i64>> {
             text.as_deref().map(|text| parse_bytes(text).context(|| format!("{flag} {text}"))).transpose()
         };
