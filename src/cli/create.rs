@@ -26,13 +26,13 @@ pub struct Making {
     /// File to write the pid of the container's first process to
     #[arg(long, value_name = "FILE")]
     pid_file: Option<PathBuf>,
-    /// Use chroot instead of pivot_root, for hosts whose root is an initramfs; less safe
+    /// Do not use pivot_root; for hosts whose root is an initramfs, less safe
     #[arg(long)]
     no_pivot: bool,
     /// Leave the container in the caller's session keyring
     #[arg(long)]
     no_new_keyring: bool,
-    /// Number of file descriptors after the standard streams that the container inherits
+    /// How many file descriptors from 3 on the container inherits
     #[arg(long, value_name = "N", default_value_t = 0)]
     preserve_fds: u32,
     /// Name of the container

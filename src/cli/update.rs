@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, clap::Args)]
 #[command(allow_negative_numbers = true)]
 pub struct Update {
-    /// File with the new limits as JSON (config.json's linux.resources), - for standard input
+    /// File with the new limits as JSON, as linux.resources; - is standard input
     #[arg(short, long, value_name = "FILE")]
     resources: Option<PathBuf>,
     /// Share of block I/O, 10 to 1000
@@ -50,7 +50,7 @@ pub struct Update {
     /// Memory limit, with k, m or g; -1 for none
     #[arg(long, value_name = "BYTES")]
     memory: Option<String>,
-    /// Memory to keep when it runs short
+    /// Memory to keep when the host runs short of it
     #[arg(long, value_name = "BYTES")]
     memory_reservation: Option<String>,
     /// Memory and swap together, -1 for no limit
