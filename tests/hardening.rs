@@ -267,7 +267,10 @@ fn a_working_directory_of_exec_behind_an_open_descriptor_leads_nowhere() {
     bundle.detached();
     for number in 3..24 {
         let path = format!("/proc/self/fd/{number}");
-        let output = bundle.exec_with(&["--cwd", &path], &["sh", "-c", "ls ../../../../../..; pwd; echo x > sys/kernel/domainname && echo wrote"]);
+        let output = bundle.exec_with(
+            &["--cwd", &path],
+            &["sh", "-c", "ls ../../../../../..; pwd; echo x > sys/kernel/domainname && echo wrote"],
+        );
         outside_is_hidden(&output, &path);
     }
 }
