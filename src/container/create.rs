@@ -256,7 +256,7 @@ impl Making<'_> {
     fn undo(&mut self) {
         if let Some(init) = &self.init {
             let _ = process::pidfd_send_signal(init.pidfd.as_fd(), nix::libc::SIGKILL);
-            let _ = nix::sys::wait::waitpid(init.pid, None);
+            super::reap(init.pid);
         }
         if self.cgroup_made
             && let Err(error) = self.cgroup.kill().and_then(|()| self.cgroup.destroy())

@@ -87,7 +87,7 @@ pub fn exec(container: &Container, request: Request, options: &Options, reports:
         (Err(error), Some(child)) => {
             // Reaped before we go: the container's init may be slow to reap orphans.
             let _ = process::pidfd_send_signal(child.pidfd.as_fd(), nix::libc::SIGKILL);
-            let _ = nix::sys::wait::waitpid(child.pid, None);
+            super::reap(child.pid);
             Err(error)
         }
         (Err(error), None) => Err(error),
