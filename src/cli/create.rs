@@ -5,7 +5,7 @@ use crate::bundle::Bundle;
 use crate::container::create::{Created, Reports, Then, create};
 use crate::container::delete;
 use crate::container::foreground::Foreground;
-use crate::container::{Container, load_bundle, notify, start};
+use crate::container::{Container, load_bundle, notify, reap, start};
 use crate::error::{Context, During, Error, Result};
 use crate::plan::{Options, Plan};
 use crate::sys::process;
@@ -130,7 +130,7 @@ impl Run {
         let Created { entry, state, init, terminal, notify } = created;
         let mut container = Container { entry, state };
         if let Err(error) = start::run_poststart(&container, &bundle.config.hooks.poststart) {
-            let _ = nix::sys::wait::waitpid(init.pid, None);
+            reap(init.pid);
             delete::remove(&container)?;
             return Err(error);
         }
