@@ -5,9 +5,8 @@ mod common;
 use common::{Bundle, Value, json};
 use std::fs;
 
-const COMMANDS: [&str; 13] = [
-    "create", "delete", "exec", "features", "kill", "list", "pause", "plan", "ps", "resume", "run", "spec", "start",
-];
+const COMMANDS: [&str; 13] =
+    ["create", "delete", "exec", "features", "kill", "list", "pause", "plan", "ps", "resume", "run", "spec", "start"];
 
 #[test]
 fn version_names_the_specification() {
@@ -37,10 +36,16 @@ fn every_command_has_help_with_its_options() {
     let bundle = Bundle::empty();
     for (command, options) in [
         ("create", "--bundle --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring --preserve-fds"),
-        ("run", "--bundle --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring --preserve-fds --detach \
-            --keep --no-subreaper"),
-        ("exec", "--process --cwd --env --tty --user --additional-gids --detach --pid-file --console-socket \
-            --process-label --apparmor --no-new-privs --cap --preserve-fds --cgroup --ignore-paused"),
+        (
+            "run",
+            "--bundle --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring --preserve-fds --detach \
+            --keep --no-subreaper",
+        ),
+        (
+            "exec",
+            "--process --cwd --env --tty --user --additional-gids --detach --pid-file --console-socket \
+            --process-label --apparmor --no-new-privs --cap --preserve-fds --cgroup --ignore-paused",
+        ),
         ("delete", "--force"),
         ("list", "--format --quiet"),
         ("ps", "--format"),

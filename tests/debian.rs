@@ -45,8 +45,15 @@ fn archive() -> &'static Result<PathBuf, String> {
 /// A bundle with Debian as its root file system.
 fn debian(archive: &PathBuf) -> Bundle {
     let bundle = Bundle::empty().writable().caps(&[
-        "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_SETUID", "CAP_SETGID", "CAP_SETFCAP", "CAP_FSETID",
-        "CAP_SYS_CHROOT", "CAP_KILL",
+        "CAP_CHOWN",
+        "CAP_DAC_OVERRIDE",
+        "CAP_FOWNER",
+        "CAP_SETUID",
+        "CAP_SETGID",
+        "CAP_SETFCAP",
+        "CAP_FSETID",
+        "CAP_SYS_CHROOT",
+        "CAP_KILL",
     ]);
     bundle.host(&["tar", "-C", &bundle.place("bundle/rootfs"), "--numeric-owner", "-xf", archive.to_str().unwrap()]);
     bundle

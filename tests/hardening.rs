@@ -167,7 +167,8 @@ fn the_console_is_the_real_terminal() {
 
 #[test]
 fn passwd_that_is_no_file_neither_hangs_nor_escapes() {
-    let kinds: [(&str, fn(&Path)); 5] = [
+    type Make = fn(&Path);
+    let kinds: [(&str, Make); 5] = [
         ("a FIFO", |path| nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap()),
         ("a directory", |path| fs::create_dir(path).unwrap()),
         ("a symlink to a FIFO", |path| {
@@ -267,7 +268,10 @@ fn a_working_directory_of_exec_behind_an_open_descriptor_leads_nowhere() {
     bundle.detached();
     for number in 3..24 {
         let path = format!("/proc/self/fd/{number}");
-        let output = bundle.exec_with(&["--cwd", &path], &["sh", "-c", "ls ../../../../../..; pwd; echo x > sys/kernel/domainname && echo wrote"]);
+        let output = bundle.exec_with(
+            &["--cwd", &path],
+            &["sh", "-c", "ls ../../../../../..; pwd; echo x > sys/kernel/domainname && echo wrote"],
+        );
         outside_is_hidden(&output, &path);
     }
 }

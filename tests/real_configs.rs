@@ -58,7 +58,9 @@ fn adapt(bundle: &Bundle, text: &str) -> String {
 fn bundle(config: &str) -> Bundle {
     let bundle = Bundle::busybox();
     let dir = bundle.dir();
-    for (name, text) in [("hosts", "127.0.0.1 localhost\n"), ("hostname", "recorded\n"), ("resolv.conf", ""), (".containerenv", "")] {
+    for (name, text) in
+        [("hosts", "127.0.0.1 localhost\n"), ("hostname", "recorded\n"), ("resolv.conf", ""), (".containerenv", "")]
+    {
         fs::write(dir.join(name), text).unwrap();
     }
     fs::create_dir(dir.join("shm")).unwrap();
@@ -180,9 +182,15 @@ fn inside(config: &str, script: &str) -> String {
 
 #[test]
 fn dockers_default_container_is_confined() {
-    let printed = inside(DOCKER.config, "grep -E '^(CapEff|CapBnd|Seccomp):' /proc/self/status; ls -A /sys/firmware; cat /etc/hostname;
-        mount -t tmpfs x /mnt 2>/dev/null || echo no mount; unshare -U true 2>/dev/null || echo no user namespace");
-    assert!(printed.contains("CapEff:\t00000000a80425fb\n") && printed.contains("CapBnd:\t00000000a80425fb\n"), "{printed}");
+    let printed = inside(
+        DOCKER.config,
+        "grep -E '^(CapEff|CapBnd|Seccomp):' /proc/self/status; ls -A /sys/firmware; cat /etc/hostname;
+        mount -t tmpfs x /mnt 2>/dev/null || echo no mount; unshare -U true 2>/dev/null || echo no user namespace",
+    );
+    assert!(
+        printed.contains("CapEff:\t00000000a80425fb\n") && printed.contains("CapBnd:\t00000000a80425fb\n"),
+        "{printed}"
+    );
     assert!(printed.contains("Seccomp:\t2\n"), "{printed}");
     assert!(printed.ends_with("recorded\nno mount\nno user namespace\n"), "{printed}");
 }
@@ -196,7 +204,10 @@ fn podmans_default_container_is_confined() {
 
 #[test]
 fn containerds_default_container_is_confined() {
-    let printed = inside(CONTAINERD.config, "grep -E '^(CapBnd|NoNewPrivs):' /proc/self/status; touch /run/x && echo run; hostname");
+    let printed = inside(
+        CONTAINERD.config,
+        "grep -E '^(CapBnd|NoNewPrivs):' /proc/self/status; touch /run/x && echo run; hostname",
+    );
     assert!(printed.contains("NoNewPrivs:\t1\n") && printed.contains("run\n"), "{printed}");
 }
 
