@@ -1,246 +1,255 @@
-//! What Docker, containerd (`ctr`) and Podman of Debian 12 really asked of their runtime: their configurations and their
-//! calls, recorded by a wrapper in place of the runtime. Only paths and ids are adapted, and limits that this caller may
-//! not raise.
+//! Configurations that engines wrote, run through the command sequences that they ran (`tests/data/README.md`).
 //!
-//! `default.json` belongs to a container without options (`sleep 1000`), `terminal.json` to one with `-t`,
-//! `hardened.json` to `docker run --memory 64m --pids-limit 50 --cpus 0.5 --read-only --user 1000:1000 --cap-add
-//! NET_ADMIN --security-opt no-new-privileges --tmpfs /tmp -v …:/data:ro --ulimit nofile=100:200`.
+//! Only paths of the recording machine, `cgroupsPath` and the place of the pod's namespaces are adapted.
 
 mod common;
 
-use common::fds::{Listener, receive};
-use common::terminal::Screen;
-use common::{Bundle, Value, eventually, host, json};
+use common::{Bundle, Output, Value, bundle, eventually, host, is_v2};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
-/// An engine's recording.
+/// A recorded container on this machine.
 struct Recording {
-    calls: &'static str,
-    config: &'static str,
-    execs: &'static [&'static str],
+    bundle: Bundle,
+    config: Value,
+    directory: PathBuf,
+    infra: String,
 }
 
-macro_rules! data {
-    ($file:literal) => {
-        include_str!(concat!("data/", $file))
-    };
-}
-
-const DOCKER: Recording = Recording {
-    calls: data!("docker/calls.txt"),
-    config: data!("docker/default.json"),
-    execs: &[data!("docker/exec-1.json"), data!("docker/exec-2.json")],
-};
-const CONTAINERD: Recording = Recording {
-    calls: data!("containerd/calls.txt"),
-    config: data!("containerd/default.json"),
-    execs: &[data!("containerd/exec-1.json")],
-};
-const PODMAN: Recording = Recording {
-    calls: data!("podman/calls.txt"),
-    config: data!("podman/default.json"),
-    execs: &[data!("podman/exec-1.json"), data!("podman/exec-2.json")],
-};
-
-/// Puts this test's paths into a recorded text.
-fn adapt(bundle: &Bundle, text: &str) -> String {
-    text.replace("{{BUNDLE}}", &bundle.place("bundle"))
-        .replace("{{ROOTFS}}", &bundle.place("bundle/rootfs"))
-        .replace("{{ROOT}}", &bundle.place("root"))
-        .replace("{{VOLUME}}", &bundle.place("bundle/volume"))
-        .replace("{{HOOK}}", &bundle.place("bundle/hook"))
-        .replace("{{CONTROLLER}}", "0123456789ab")
-        .replace("{{ID}}", &bundle.id)
-}
-
-/// A bundle with a recorded configuration and the files that engines put beside it.
-fn bundle(config: &str) -> Bundle {
-    let bundle = Bundle::busybox();
-    let dir = bundle.dir();
-    for (name, text) in
-        [("hosts", "127.0.0.1 localhost\n"), ("hostname", "recorded\n"), ("resolv.conf", ""), (".containerenv", "")]
-    {
-        fs::write(dir.join(name), text).unwrap();
+impl Recording {
+    fn new(name: &str) -> Self {
+        Self::in_pod(name, 0)
     }
-    fs::create_dir(dir.join("shm")).unwrap();
-    fs::set_permissions(dir.join("shm"), fs::Permissions::from_mode(0o1777)).unwrap();
-    fs::create_dir(dir.join("volume")).unwrap();
-    fs::write(dir.join("volume/file"), "from the volume\n").unwrap();
-    let hook = format!("#!/bin/sh\necho \"$*\" > {0}/hook.args; cat > {0}/hook.state\n", dir.display());
-    fs::write(dir.join("hook"), hook).unwrap();
-    fs::set_permissions(dir.join("hook"), fs::Permissions::from_mode(0o755)).unwrap();
-    let mut value: Value = serde_json::from_str(&adapt(&bundle, config)).unwrap();
-    if host::bounding() & 1 << 24 == 0 {
-        clamp(&mut value);
-    }
-    // Names of v1 are not in the way on v2; engines leave out what the host has not.
-    let text = value.to_string();
-    let mut bundle = bundle.raw(&text);
-    bundle.config = value;
-    bundle
-}
 
-/// Without CAP_SYS_RESOURCE nobody raises a limit.
-fn clamp(config: &mut Value) {
-    for entry in config["process"]["rlimits"].as_array_mut().into_iter().flatten() {
-        let resource = match entry["type"].as_str() {
-            Some("RLIMIT_NOFILE") => nix::sys::resource::Resource::RLIMIT_NOFILE,
-            Some("RLIMIT_NPROC") => nix::sys::resource::Resource::RLIMIT_NPROC,
-            _ => continue,
+    /// A container that joins namespaces of the process `infra`.
+    fn in_pod(name: &str, infra: i32) -> Self {
+        let mut this = Self {
+            bundle: Bundle::busybox(),
+            config: Value::Null,
+            directory: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name),
+            infra: format!("/proc/{infra}"),
         };
-        let (_, hard) = nix::sys::resource::getrlimit(resource).unwrap();
-        for name in ["soft", "hard"] {
-            entry[name] = json!(entry[name].as_u64().unwrap().min(hard));
+        this.config = serde_json::from_str(&this.adapted("config.json")).expect("the recording is JSON");
+        this.config["linux"]["cgroupsPath"] = format!("/{}", this.bundle.id).into();
+        this.provide();
+        let text = this.config.to_string();
+        this.bundle = this.bundle.raw(&text);
+        this
+    }
+
+    /// A recorded file with this machine's paths in place of the placeholders.
+    fn adapted(&self, name: &str) -> String {
+        let path = self.directory.join(name);
+        let mut text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let place = |name: &str| self.bundle.place(name);
+        for (placeholder, value) in [
+            ("@ROOT@", self.bundle.root().display().to_string()),
+            ("@LOG@", place("log.json")),
+            ("@BUNDLE@", self.bundle.dir().display().to_string()),
+            ("@ROOTFS@", self.bundle.rootfs().display().to_string()),
+            ("@PID_FILE@", place("init.pid")),
+            ("@EXEC_PID_FILE@", place("exec.pid")),
+            ("@FILES@", place("files")),
+            ("@HOOK@", place("hook")),
+            ("@EXEC_ROOT@", place("exec-root")),
+            ("@CONTROLLER@", "controller".into()),
+            ("@INFRA@", self.infra.clone()),
+            ("@POD@", "pod".into()),
+            ("@ID@", self.bundle.id.clone()),
+            ("@SHORT_ID@", "short".into()),
+        ] {
+            text = text.replace(placeholder, &value);
+        }
+        assert!(!text.contains('@'), "a placeholder is left in {}: {text}", path.display());
+        text
+    }
+
+    /// Makes what the engine had made: the sources of bind mounts, the hook's program, the owner of the image.
+    fn provide(&self) {
+        let files = self.bundle.path("files");
+        fs::create_dir(&files).expect("a directory");
+        for mount in self.config["mounts"].as_array().expect("mounts").iter().filter(|mount| mount["type"] == "bind") {
+            let source = Path::new(mount["source"].as_str().expect("a source"));
+            if source.ends_with("shm") {
+                fs::create_dir(source).expect("a directory");
+                fs::set_permissions(source, fs::Permissions::from_mode(0o1777)).expect("chmod");
+            } else {
+                fs::write(source, format!("{}\n", source.file_name().expect("a name").display())).expect("a file");
+            }
+        }
+        let hook = self.bundle.path("hook");
+        fs::write(&hook, format!("#!/bin/sh\necho \"$@\" > {0}.args\n/bin/cat > {0}.state\n", hook.display()))
+            .expect("the hook's program");
+        fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).expect("chmod");
+        if let Some(owner) = self.config.pointer("/linux/uidMappings/0/hostID").and_then(Value::as_u64) {
+            bundle::chown_all(&self.bundle.rootfs(), owner as u32, owner as u32);
+            bundle::chown_all(&files, owner as u32, owner as u32);
         }
     }
-}
 
-/// Makes the recorded calls, one after the other, and returns what the execs printed.
-#[track_caller]
-fn replay(recording: &Recording) -> String {
-    let bundle = bundle(recording.config);
-    for (number, exec) in recording.execs.iter().enumerate() {
-        fs::write(bundle.dir().join(format!("exec-{}.json", number + 1)), adapt(&bundle, exec)).unwrap();
-    }
-    let mut printed = String::new();
-    let mut create = None;
-    for line in recording.calls.lines() {
-        let words: Vec<String> = adapt(&bundle, line).split(' ').map(str::to_string).collect();
-        let is = |command: &str| words.iter().any(|word| word == command);
-        let mut all = vec![host::binary().display().to_string()];
-        if !is("--root") {
-            all.extend(["--root".to_string(), bundle.place("root")]);
-        }
-        all.extend(words.iter().cloned());
-        if is("delete") {
-            eventually("the container has stopped", || {
-                let state = bundle.berth(&["state", &bundle.id]);
-                (state.status != 0 || state.stdout.contains("\"stopped\"")).then_some(())
-            });
-        }
-        let output = common::run::Cmd::new(&bundle.path("scratch"), all).cwd("/").output().ok();
-        if is("exec") {
-            let file = bundle.dir().join("exec.pid");
-            let pid: i32 = fs::read_to_string(&file).unwrap().parse().unwrap();
-            eventually("the exec ends", || (!host::alive(pid)).then_some(()));
-            printed += &output.stdout_now();
-        } else if is("create") {
-            let pid: i32 = fs::read_to_string(bundle.dir().join("init.pid")).unwrap().parse().unwrap();
-            assert!(host::alive(pid));
-            create = Some(output);
-        } else if is("ps") {
-            assert_eq!(output.json(), json!([bundle.pid()]));
-        } else if is("pause") {
-            assert_eq!(bundle.status(), "paused");
-        } else if is("resume") || is("start") {
-            assert_eq!(bundle.status(), "running");
+    /// Runs the recorded calls in their order and looks at the container after each.
+    fn play(&self) {
+        for call in self.calls() {
+            self.call(&call);
         }
     }
-    assert!(create.is_some());
-    bundle.berth(&["state", &bundle.id]).fails("does not exist");
-    bundle.assert_clean();
-    printed
-}
 
-#[test]
-fn the_life_of_a_docker_container() {
-    let printed = replay(&DOCKER);
-    assert!(printed.starts_with("in exec\nuid=0(root) gid=0"), "{printed}");
-    assert!(printed.ends_with("1000\n/tmp\nb\n"), "{printed}");
-}
-
-#[test]
-fn the_life_of_a_containerd_container() {
-    let printed = replay(&CONTAINERD);
-    assert!(printed.starts_with("in exec\nuid=0(root)"), "{printed}");
-}
-
-#[test]
-fn the_life_of_a_podman_container() {
-    let printed = replay(&PODMAN);
-    assert!(printed.starts_with("in exec\nuid=0(root)") && printed.ends_with("1000\n"), "{printed}");
-}
-
-#[test]
-fn dockers_network_hook_gets_the_state() {
-    let bundle = bundle(DOCKER.config);
-    bundle.berth(&["run", "-d", &bundle.id]).ok();
-    let state: Value = serde_json::from_str(&fs::read_to_string(bundle.dir().join("hook.state")).unwrap()).unwrap();
-    assert_eq!(state["pid"], bundle.pid());
-    let args = fs::read_to_string(bundle.dir().join("hook.args")).unwrap();
-    assert!(args.contains(&bundle.id), "{args}");
-}
-
-/// Runs a script in a recorded container instead of its program.
-#[track_caller]
-fn inside(config: &str, script: &str) -> String {
-    let bundle = bundle(config);
-    let output = bundle.run_args(&["/bin/sh", "-c", script]).ok();
-    output.stdout
-}
-
-#[test]
-fn dockers_default_container_is_confined() {
-    let printed = inside(
-        DOCKER.config,
-        "grep -E '^(CapEff|CapBnd|Seccomp):' /proc/self/status; ls -A /sys/firmware; cat /etc/hostname;
-        mount -t tmpfs x /mnt 2>/dev/null || echo no mount; unshare -U true 2>/dev/null || echo no user namespace",
-    );
-    assert!(
-        printed.contains("CapEff:\t00000000a80425fb\n") && printed.contains("CapBnd:\t00000000a80425fb\n"),
-        "{printed}"
-    );
-    assert!(printed.contains("Seccomp:\t2\n"), "{printed}");
-    assert!(printed.ends_with("recorded\nno mount\nno user namespace\n"), "{printed}");
-}
-
-#[test]
-fn podmans_default_container_is_confined() {
-    let printed = inside(PODMAN.config, "grep -E '^(CapBnd|Seccomp):' /proc/self/status; cat /etc/hostname; test -f /run/.containerenv && echo env; umask;
-        mount -t tmpfs x /mnt 2>/dev/null || echo no mount");
-    assert!(printed.contains("Seccomp:\t2\n") && printed.ends_with("recorded\nenv\n0022\nno mount\n"), "{printed}");
-}
-
-#[test]
-fn containerds_default_container_is_confined() {
-    let printed = inside(
-        CONTAINERD.config,
-        "grep -E '^(CapBnd|NoNewPrivs):' /proc/self/status; touch /run/x && echo run; hostname",
-    );
-    assert!(printed.contains("NoNewPrivs:\t1\n") && printed.contains("run\n"), "{printed}");
-}
-
-#[test]
-fn dockers_options_have_their_effect() {
-    let script = "id -u; id -g; ulimit -Sn; ulimit -Hn; cat /data/file; touch /new 2>/dev/null || echo ro root;
-        touch /data/new 2>/dev/null || echo ro volume; touch /tmp/new && echo tmp; grep NoNewPrivs /proc/self/status | tr -d '\\t'";
-    let printed = inside(data!("docker/hardened.json"), script);
-    assert_eq!(printed, "1000\n1000\n100\n200\nfrom the volume\nro root\nro volume\ntmp\nNoNewPrivs:1\n");
-    let bundle = bundle(data!("docker/hardened.json"));
-    bundle.detached();
-    if host::controller("pids").is_some() {
-        assert_eq!(bundle.cgroup_file("pids", "pids.max"), "50");
+    fn calls(&self) -> Vec<Vec<String>> {
+        let split = |line: &str| line.split_whitespace().map(str::to_string).collect();
+        self.adapted("calls.txt").lines().map(split).collect()
     }
-    if host::controller("memory").is_some() {
-        let name = if common::is_v2() { "memory.max" } else { "memory.limit_in_bytes" };
-        assert_eq!(bundle.cgroup_file("memory", name), (64 << 20).to_string());
+
+    fn call(&self, words: &[String]) {
+        let output = self.run(words).ok();
+        assert_eq!(output.stderr, "", "a call that succeeds says nothing");
+        let bundle = &self.bundle;
+        let has = |word: &str| words.iter().any(|other| other == word);
+        match self.command(words) {
+            "create" => {
+                assert_eq!(bundle.status(), "created");
+                assert_eq!(self.pid_file("init.pid"), bundle.pid());
+                self.check_hook();
+            }
+            "start" => self.check_running(),
+            "exec" => self.check_exec(&output),
+            "pause" => assert_eq!(bundle.status(), "paused"),
+            "resume" => assert_eq!(bundle.status(), "running"),
+            "ps" => assert_eq!(output.json(), serde_json::json!([bundle.pid()])),
+            "update" => assert_eq!(memory_limit(bundle), "134217728"),
+            // `sleep` as the first process of its namespace has no handler for SIGTERM: it goes on.
+            "kill" if has("15") => assert_eq!(bundle.status(), "running"),
+            "kill" => bundle.until_status("stopped"),
+            "delete" => assert_eq!(bundle.berth(&["state", &bundle.id]).status, 1),
+            other => panic!("the recordings have a new command: {other}"),
+        }
+    }
+
+    fn run(&self, words: &[String]) -> Output {
+        // The harness names the `--root` itself.
+        let root = ["--root".to_string(), self.bundle.root().display().to_string()];
+        let words = words.strip_prefix(&root).unwrap_or(words);
+        let command = self.bundle.cmd(words);
+        if words.iter().any(|word| word == "--resources") {
+            let path = self.bundle.path("resources.json");
+            fs::write(&path, self.adapted("resources.json")).expect("a file");
+            return command.stdin(fs::File::open(path).expect("the file that was just written")).output();
+        }
+        if words.iter().any(|word| word == "--process") {
+            fs::write(self.bundle.dir().join("process.json"), self.adapted("process.json")).expect("a file");
+        }
+        command.output()
+    }
+
+    fn command<'a>(&self, words: &'a [String]) -> &'a str {
+        let commands = ["create", "start", "exec", "pause", "resume", "ps", "update", "kill", "delete"];
+        words.iter().map(String::as_str).find(|word| commands.contains(word)).unwrap_or("none")
+    }
+
+    fn pid_file(&self, name: &str) -> i32 {
+        let text = fs::read_to_string(self.bundle.path(name)).expect("the engine finds a pid file");
+        text.parse().unwrap_or_else(|error| panic!("a number without a newline, not {text:?}: {error}"))
+    }
+
+    /// The engine's hook got its arguments and the state of this container.
+    fn check_hook(&self) {
+        let Some(hook) = self.config.pointer("/hooks/prestart/0") else { return };
+        let words: Vec<_> = hook["args"].as_array().expect("args").iter().skip(1).filter_map(Value::as_str).collect();
+        assert_eq!(fs::read_to_string(self.bundle.path("hook.args")).expect("the hook ran").trim(), words.join(" "));
+        let state = fs::read_to_string(self.bundle.path("hook.state")).expect("the hook ran");
+        let state: Value = serde_json::from_str(&state).expect("JSON");
+        assert_eq!(state["id"], self.bundle.id.as_str());
+        assert_eq!(state["pid"], self.bundle.pid());
+    }
+
+    fn check_running(&self) {
+        let (bundle, config) = (&self.bundle, &self.config);
+        assert_eq!(bundle.status(), "running");
+        let pid = bundle.pid();
+        eventually("the program", || (host::proc_status(pid, "Name") == "sleep").then_some(()));
+        let status = |name: &str| host::proc_status(pid, name);
+        assert_eq!(status("Seccomp"), if config.pointer("/linux/seccomp").is_some() { "2" } else { "0" });
+        let capabilities = u64::from_str_radix(&status("CapEff"), 16).expect("a mask");
+        let wanted = config.pointer("/process/capabilities/effective").and_then(Value::as_array).map_or(0, Vec::len);
+        assert_eq!(capabilities.count_ones() as usize, wanted);
+        for mount in config["mounts"].as_array().expect("mounts").iter().filter(|mount| mount["type"] == "bind") {
+            let destination = mount["destination"].as_str().expect("a destination");
+            if let Some((_, name)) = destination.rsplit_once('/').filter(|(_, name)| *name != "shm") {
+                assert_eq!(bundle.inside(&format!("cat {destination}")), name);
+            }
+        }
+        if config.pointer("/root/readonly").and_then(Value::as_bool) == Some(true) {
+            bundle.exec(&["touch", "/new"]).exits(1).complains("read-only");
+        }
+        if let Some(limit) = config.pointer("/linux/resources/memory/limit") {
+            assert_eq!(memory_limit(bundle), limit.to_string());
+        }
+        if let Some(limit) = config.pointer("/linux/resources/pids/limit") {
+            assert_eq!(bundle.cgroup_file("pids", "pids.max"), limit.to_string());
+        }
+    }
+
+    fn check_exec(&self, output: &Output) {
+        let process: Value = serde_json::from_str(&self.adapted("process.json")).expect("JSON");
+        let (user, group) = (&process["user"]["uid"], &process["user"]["gid"]);
+        let shown = eventually("what id says", || Some(output.stdout_now()).filter(|text| text.ends_with('\n')));
+        assert!(shown.starts_with(&format!("uid={user}")) && shown.contains(&format!(" gid={group}")), "{shown}");
+        for id in process["user"]["additionalGids"].as_array().into_iter().flatten() {
+            assert!(shown.contains(&format!("{id}(")), "group {id} in {shown}");
+        }
+        assert!(self.pid_file("exec.pid") > 1);
     }
 }
 
+fn memory_limit(bundle: &Bundle) -> String {
+    bundle.cgroup_file("memory", if is_v2() { "memory.max" } else { "memory.limit_in_bytes" })
+}
+
 #[test]
-fn containers_with_a_terminal_get_one() {
-    for config in [data!("docker/terminal.json"), data!("podman/terminal.json")] {
-        let bundle = bundle(config);
-        let socket = bundle.place("console.sock");
-        let listener = Listener::bind(&socket);
-        let running = bundle.cmd(&["create", "--console-socket", &socket, &bundle.id]).spawn();
-        let (_, mut fds) = receive(&listener.accept());
-        running.wait().ok();
-        let screen = Screen::new(fds.remove(0));
-        bundle.start();
-        screen.until_shows("with a terminal");
-        assert!(screen.shown().contains("/dev/pts/0"), "{:?}", screen.shown());
-        bundle.until_status("stopped");
+fn docker_runs_a_container_as_it_comes() {
+    Recording::new("docker/default").play();
+}
+
+#[test]
+fn docker_runs_and_updates_a_container_with_limits() {
+    Recording::new("docker/limits").play();
+}
+
+#[test]
+fn containerd_runs_a_container() {
+    Recording::new("containerd/default").play();
+}
+
+#[test]
+fn podman_runs_a_container_as_it_comes() {
+    Recording::new("podman/default").play();
+}
+
+#[test]
+fn podman_runs_a_container_in_a_user_namespace() {
+    let recording = Recording::new("podman/userns");
+    let (start, rest): (Vec<_>, Vec<_>) =
+        recording.calls().into_iter().partition(|words| ["create", "start"].contains(&recording.command(words)));
+    start.iter().for_each(|call| recording.call(call));
+    let map = host::proc(recording.bundle.pid(), "uid_map");
+    assert_eq!(map.split_whitespace().collect::<Vec<_>>(), ["0", "100000", "65536"]);
+    rest.iter().for_each(|call| recording.call(call));
+}
+
+#[test]
+fn podman_runs_a_pod() {
+    let infra = Recording::new("podman/pod-infra");
+    let calls = infra.calls();
+    let (up, down) = calls.split_at(2);
+    up.iter().for_each(|call| infra.call(call));
+    let member = Recording::in_pod("podman/pod-member", infra.bundle.pid());
+    let shares =
+        |pid: i32| ["net", "ipc", "uts"].map(|name| fs::read_link(format!("/proc/{pid}/ns/{name}")).expect("a link"));
+    for call in member.calls() {
+        member.call(&call);
+        if member.command(&call) == "start" {
+            assert_eq!(shares(member.bundle.pid()), shares(infra.bundle.pid()));
+        }
     }
+    down.iter().for_each(|call| infra.call(call));
 }
