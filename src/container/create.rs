@@ -4,7 +4,7 @@ use super::launch::{Joins, Launch};
 use super::notify::{self, NotifySocket};
 use super::state::{Identity, State, Status};
 use super::store::{self, Entry, Store};
-use super::{idmap, sockets};
+use super::{foreground, idmap, sockets};
 use crate::bundle::Bundle;
 use crate::cgroup::{self, Cgroup};
 use crate::error::{Context, During, Error, Result};
@@ -198,7 +198,10 @@ impl Making<'_> {
                 }
                 Some(Message::Terminal(master)) => match &reports.console_socket {
                     Some(path) => sockets::send_terminal(path, &master)?,
-                    None => terminal = Some(master),
+                    None => {
+                        foreground::prepare(&master)?;
+                        terminal = Some(master);
+                    }
                 },
                 Some(Message::Ready) => return Ok(terminal),
                 Some(Message::Failed(error)) => return Err(error),

@@ -5,7 +5,6 @@ use super::store::{Entry, Store};
 use super::{Container, store};
 use crate::error::{Error, Result};
 use crate::{hooks, log};
-use nix::errno::Errno;
 
 /// Deletes a stopped container; with `force` any, and one that does not exist is fine.
 ///
@@ -18,7 +17,8 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<()> {
         result => result?,
     };
     match entry.lock() {
-        Err(error) if force && error.errno() == Some(Errno::ENOENT) => return Ok(()),
+        // Another berth was quicker.
+        Err(_) if force && !entry.path().exists() => return Ok(()),
         result => result?,
     }
     let state = match entry.load() {

@@ -3,7 +3,7 @@
 use super::create::{Reports, set_oom_score, wait_for_program};
 use super::launch::by_intermediate;
 use super::state::Status;
-use super::{Container, sockets};
+use super::{Container, foreground, sockets};
 use crate::bundle::config::{Config, ExecCpuAffinity};
 use crate::cgroup::Cgroup;
 use crate::error::{Context, During, Error, Result};
@@ -250,7 +250,10 @@ impl Starting<'_> {
             match channel.receive()? {
                 Some(Message::Terminal(master)) => match &reports.console_socket {
                     Some(path) => sockets::send_terminal(path, &master)?,
-                    None => terminal = Some(master),
+                    None => {
+                        foreground::prepare(&master)?;
+                        terminal = Some(master);
+                    }
                 },
                 Some(Message::Ready) => return Ok(terminal),
                 Some(Message::Failed(error)) => return Err(error),

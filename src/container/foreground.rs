@@ -105,6 +105,27 @@ fn reap(main: Pid) -> Result<Option<u8>> {
     }
 }
 
+/// Gives a terminal that this process will show the caller's size and line ends; before the program runs.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn prepare(master: &OwnedFd) -> Result<()> {
+    // As runc: the program's line ends reach the caller as it wrote them.
+    if let Ok(mut settings) = tcgetattr(master) {
+        settings.output_flags.remove(OutputFlags::ONLCR);
+        tcsetattr(master, SetArg::TCSANOW, &settings).during(|| "tcsetattr of the pty")?;
+    }
+    copy_size(master.as_fd());
+    Ok(())
+}
+
+/// A caller without a terminal has no size to give.
+fn copy_size(master: BorrowedFd) {
+    if let Ok(size) = tty::size(std::io::stdin().as_fd()) {
+        let _ = tty::set_size(master, size);
+    }
+}
+
 /// Copies between the caller's streams and the container's terminal. Nothing here waits: a full pipe on one side must
 /// not stop the other.
 struct Relay {
@@ -122,11 +143,6 @@ const CAPACITY: usize = 32 << 10;
 impl Relay {
     fn new(master: OwnedFd) -> Result<Self> {
         fcntl(&master, FcntlArg::F_SETFL(OFlag::O_NONBLOCK | OFlag::O_RDWR)).during(|| "fcntl")?;
-        // As runc: the program's line ends reach the caller as it wrote them.
-        if let Ok(mut settings) = tcgetattr(&master) {
-            settings.output_flags.remove(OutputFlags::ONLCR);
-            tcsetattr(&master, SetArg::TCSANOW, &settings).during(|| "tcsetattr of the pty")?;
-        }
         let stdin = std::io::stdin();
         let mut restore = None;
         if stdin.is_terminal() {
@@ -149,10 +165,8 @@ impl Relay {
     }
 
     fn resize(&self) {
-        if self.restore.is_some()
-            && let Ok(size) = tty::size(std::io::stdin().as_fd())
-        {
-            let _ = tty::set_size(self.master.as_fd(), size);
+        if self.restore.is_some() {
+            copy_size(self.master.as_fd());
         }
     }
 
