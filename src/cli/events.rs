@@ -1,6 +1,6 @@
 //! `events`
 
-use super::{Global, print};
+use super::{Global, print_to_reader};
 use crate::container::Container;
 use crate::container::state::Status;
 use crate::error::{Error, Result};
@@ -30,16 +30,19 @@ impl Events {
         let container = Container::open(&global.store()?, &self.id)?;
         container.require(&[Status::Running, Status::Paused, Status::Created], "watch")?;
         let cgroup = container.cgroup()?;
-        let report = || print(&format!("{}\n", json!({"type": "stats", "id": self.id, "data": cgroup.stats()?})));
+        let report =
+            || print_to_reader(&format!("{}\n", json!({"type": "stats", "id": self.id, "data": cgroup.stats()?})));
         if self.stats {
-            return report();
+            return report().map(drop);
         }
         let init = container.init()?;
         let mut watch = cgroup.oom_watch().ok();
         let mut next = Instant::now();
         loop {
             if Instant::now() >= next {
-                report()?;
+                if !report()? {
+                    return Ok(());
+                }
                 next += self.interval;
             }
             let left = next.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
@@ -53,7 +56,9 @@ impl Events {
             let noticed = fds.get(1).is_some_and(|fd| fd.any().unwrap_or(false));
             if noticed && let Some(events) = &mut watch {
                 match events.read()? {
-                    crate::cgroup::oom::Event::Oom => print(&format!("{}\n", json!({"type": "oom", "id": self.id})))?,
+                    crate::cgroup::oom::Event::Oom => {
+                        print_to_reader(&format!("{}\n", json!({"type": "oom", "id": self.id})))?;
+                    }
                     crate::cgroup::oom::Event::Nothing => {}
                     crate::cgroup::oom::Event::Gone => watch = None,
                 }

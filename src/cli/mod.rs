@@ -24,6 +24,7 @@ use crate::container::store::Store;
 use crate::error::{EXEC_FAILURE, Error, FAILURE, Result};
 use crate::log;
 use crate::plan::Options;
+use crate::sys::process;
 use clap::{Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -131,6 +132,8 @@ enum Command {
 
 /// Parses the command line, runs the command and returns its exit status.
 pub fn run() -> ExitCode {
+    // A caller that ignores it would have our children reaped by the kernel, and their statuses lost.
+    process::reset_signal(nix::libc::SIGCHLD);
     let args: Vec<OsString> = arguments::normalize(std::env::args_os());
     if args.iter().any(|arg| arg == "create" || arg == "run" || arg == "exec") {
         // Before anything else: what comes now may be seen from inside of a container.
@@ -187,12 +190,16 @@ fn version() -> &'static str {
 
 /// Prints to standard output; a reader who has gone is no failure.
 fn print(text: &str) -> Result<()> {
+    print_to_reader(text).map(drop)
+}
+
+/// Prints to standard output; returns whether somebody still reads it.
+fn print_to_reader(text: &str) -> Result<bool> {
     use std::io::Write;
     match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::io("write to standard output", &error))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Error::io("write to standard output", &error)),
     }
 }
 
