@@ -1,7 +1,7 @@
 //! `exec`: another process in a container that runs.
 
-use super::create::{Reports, set_oom_score, wait_for_program};
-use super::launch::by_intermediate;
+use super::create::{Reports, wait_for_program};
+use super::launch::{by_intermediate, set_oom_score, sets_own_oom_score};
 use super::state::Status;
 use super::{Container, sockets};
 use crate::bundle::config::{Config, ExecCpuAffinity};
@@ -168,7 +168,9 @@ impl Starting<'_> {
         self.child = Some(child);
         if self.entrance.namespaces.contains(CloneFlags::CLONE_NEWUSER) {
             limits::apply_rlimits(&self.entrance.process.rlimits, Some(pid))?;
-            set_oom_score(pid, self.entrance.process.oom_score_adj)?;
+            if !sets_own_oom_score() {
+                set_oom_score(pid, self.entrance.process.oom_score_adj)?;
+            }
         }
         self.cgroup.enter(pid)?;
         self.set_affinity(pid)?;
@@ -216,8 +218,12 @@ impl Starting<'_> {
             return clone3(0, cgroup).during(|| "clone3");
         }
         // Without privileges here, only the user namespace gives the right to join the others.
-        let init = &self.entrance.init;
+        let (init, oom_score) = (&self.entrance.init, self.entrance.process.oom_score_adj);
         let child = by_intermediate(cgroup, channel, inits, || {
+            // Of itself it can be set; of a process that is not dumpable it belongs to root.
+            set_oom_score(nix::unistd::getpid(), oom_score)?;
+            // The container's processes must not look into it, who still has the host's mounts: CVE-2016-9962.
+            process::set_dumpable(false).during(|| "prctl(PR_SET_DUMPABLE)")?;
             setns(init, user | for_children).during(|| "setns").context(|| "joining the container's user namespace")?;
             clone3(nix::libc::CLONE_PARENT as u64, None).during(|| "clone3")
         });
