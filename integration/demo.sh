@@ -85,6 +85,7 @@ grep -q "can't fork" "$work/said" || die "more processes ran than the limit allo
 title "A memory limit of 16 MiB: a process that asks for more is killed"
 rerun 'exec tail /dev/zero'
 [ "$status" = 137 ] || die "the process should have been killed (exit status 137)"
+grep -q "out of memory" "$work/said" || die "the runtime should have said why"
 
 title "A second container, step by step"
 bundle second '.hostname = "second" | .process.args = ["sleep", "1000"]'

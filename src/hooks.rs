@@ -69,10 +69,9 @@ fn converse(child: &mut Child, state: &[u8], deadline: Option<Instant>, output: 
     let pidfd = crate::sys::process::pidfd_open(pid).map_err(|errno| Error::sys("pidfd_open", errno))?;
     let mut input = child.stdin.take();
     let (mut out, mut err) = (child.stdout.take(), child.stderr.take());
-    for fd in [input.as_ref().map(AsFd::as_fd), out.as_ref().map(AsFd::as_fd), err.as_ref().map(AsFd::as_fd)] {
-        if let Some(fd) = fd {
-            fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|errno| Error::sys("fcntl", errno))?;
-        }
+    let pipes = [input.as_ref().map(AsFd::as_fd), out.as_ref().map(AsFd::as_fd), err.as_ref().map(AsFd::as_fd)];
+    for pipe in pipes.into_iter().flatten() {
+        fcntl(pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|errno| Error::sys("fcntl", errno))?;
     }
     let mut rest = state;
     loop {

@@ -172,10 +172,7 @@ fn run_restores_the_terminal_however_it_ends() {
         let running = command.stdin(stdio()).stdout(stdio()).stderr(stdio()).spawn();
         screen.until_shows("ready");
         if let Some(signal) = end {
-            assert!(
-                !screen.settings().local_flags.contains(nix::sys::termios::LocalFlags::ICANON),
-                "raw while it runs"
-            );
+            assert!(!screen.settings().1.contains(nix::sys::termios::LocalFlags::ICANON), "raw while it runs");
             bundle.kill(signal);
         }
         running.wait();

@@ -143,8 +143,6 @@ impl Making<'_> {
             oom_score: plan.process.oom_score_adj,
         };
         let Some(child) = launch.start(&channel, &inits)? else {
-            drop(channel);
-            drop(joins);
             let inherited = Inherited {
                 channel: inits,
                 sources,
@@ -177,11 +175,9 @@ impl Making<'_> {
         if plan.namespaces.is_new(Kind::User) {
             idmap::write(pid, &plan.namespaces.uid_map, &plan.namespaces.gid_map)?;
         }
-        if !plan.namespaces.is_inherited(Kind::User) {
-            limits::apply_rlimits(&plan.process.rlimits, Some(pid))?;
-            if plan.namespaces.is_new(Kind::User) || !launch::sets_own_oom_score() {
-                launch::set_oom_score(pid, plan.process.oom_score_adj)?;
-            }
+        let joins_user = plan.namespaces.joined(Kind::User).is_some();
+        if plan.namespaces.is_new(Kind::User) || joins_user && !launch::sets_own_oom_score() {
+            launch::set_oom_score(pid, plan.process.oom_score_adj)?;
         }
         process::reset_affinity(pid);
         if needs_enter {
@@ -223,6 +219,10 @@ impl Making<'_> {
 
     /// The point of no return: the container is there, and init goes on.
     fn complete(&mut self, pid: Pid, channel: &Channel, reports: &Reports, then: Then) -> Result<()> {
+        if !self.plan.namespaces.is_inherited(Kind::User) {
+            // Not before: mounts and devices need more than a program may be allowed.
+            limits::apply_rlimits(&self.plan.process.rlimits, Some(pid))?;
+        }
         self.state.complete = true;
         self.entry.save(&self.state)?;
         if let (Some(path), Some(init)) = (&reports.pidfd_socket, &self.init) {
@@ -263,7 +263,7 @@ impl Making<'_> {
     fn undo(&mut self) {
         if let Some(init) = &self.init {
             let _ = process::pidfd_send_signal(init.pidfd.as_fd(), nix::libc::SIGKILL);
-            let _ = nix::sys::wait::waitpid(init.pid, None);
+            super::reap(init.pid);
         }
         if self.cgroup_made
             && let Err(error) = self.cgroup.kill().and_then(|()| self.cgroup.destroy())

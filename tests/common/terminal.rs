@@ -1,6 +1,7 @@
 //! Pseudo-terminals of our own, so that no test needs one from its surroundings.
 
 use nix::pty::{OpenptyResult, Winsize, openpty};
+use nix::sys::termios::{LocalFlags, SpecialCharacterIndices, tcgetattr};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -67,8 +68,11 @@ impl Screen {
         assert!(status.is_ok_and(|status| status.success()), "stty sets the size");
     }
 
-    /// The settings of the terminal.
-    pub fn settings(&self) -> nix::sys::termios::Termios {
-        nix::sys::termios::tcgetattr(self.master.as_fd()).expect("a terminal has settings")
+    /// The settings of the terminal that programs change: its modes and its control characters. The rest of the C
+    /// library's structure is padding that the kernel does not fill.
+    pub fn settings(&self) -> (String, LocalFlags, Vec<u8>) {
+        let all = tcgetattr(self.master.as_fd()).expect("a terminal has settings");
+        let modes = format!("{:?} {:?} {:?}", all.input_flags, all.output_flags, all.control_flags);
+        (modes, all.local_flags, all.control_chars[..=SpecialCharacterIndices::VEOL2 as usize].to_vec())
     }
 }
