@@ -24,6 +24,7 @@ use crate::container::store::Store;
 use crate::error::{EXEC_FAILURE, Error, FAILURE, Result};
 use crate::log;
 use crate::plan::Options;
+use crate::sys::process;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
@@ -140,6 +141,8 @@ enum Command {
 
 /// Parses the command line, runs the command and returns its exit status.
 pub fn run() -> ExitCode {
+    // A caller that ignores it would have our children reaped by the kernel, and their statuses lost.
+    process::reset_signal(nix::libc::SIGCHLD);
     let args: Vec<OsString> = arguments::normalize(std::env::args_os());
     if args.iter().any(|arg| arg == "create" || arg == "run" || arg == "exec") {
         // Before anything else: what comes now may be seen from inside of a container.

@@ -1,7 +1,7 @@
 //! Staying with a process until it ends: its signals, its terminal, its exit status (`run`, `exec` without --detach).
 
 use crate::error::{During, Error, Result};
-use crate::sys::{clone::Child, tty};
+use crate::sys::{clone::Child, process, tty};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
@@ -34,6 +34,10 @@ impl Foreground {
             [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGILL, Signal::SIGFPE, Signal::SIGABRT, Signal::SIGTRAP]
         {
             set.remove(signal);
+        }
+        // Under nohup(1) it stays ignored: blocked, it would arrive here all the same.
+        if process::is_ignored(libc::SIGHUP) {
+            set.remove(Signal::SIGHUP);
         }
         sigprocmask(SigmaskHow::SIG_SETMASK, Some(&set), None).during(|| "sigprocmask")?;
         let signals =
@@ -83,7 +87,7 @@ impl Foreground {
                 (libc::SIGPIPE | libc::SIGTTIN | libc::SIGTTOU | libc::SIGURG, _) => {}
                 _ => {
                     // It may have ended just now; then the next turn finds that.
-                    let _ = crate::sys::process::pidfd_send_signal(child.pidfd.as_fd(), signal);
+                    let _ = process::pidfd_send_signal(child.pidfd.as_fd(), signal);
                 }
             }
         }
@@ -98,7 +102,8 @@ fn reap(main: Pid) -> Result<Option<u8>> {
         match waitpid(None, Some(WaitPidFlag::WNOHANG | WaitPidFlag::__WALL)) {
             Ok(WaitStatus::Exited(pid, code)) if pid == main => status = Some(code as u8),
             Ok(WaitStatus::Signaled(pid, signal, _)) if pid == main => status = Some(128 + signal as i32 as u8),
-            Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(status),
+            Ok(WaitStatus::StillAlive) => return Ok(status),
+            Err(Errno::ECHILD) if status.is_some() => return Ok(status),
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(Error::sys("waitpid", errno)),
         }
@@ -244,7 +249,7 @@ impl Drop for Relay {
 }
 
 fn standard<'fd>(number: i32) -> BorrowedFd<'fd> {
-    crate::sys::process::standard_stream(number)
+    process::standard_stream(number)
 }
 
 fn is_ready(fd: BorrowedFd, events: PollFlags) -> bool {
