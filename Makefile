@@ -53,8 +53,8 @@ conformance: build ## the OCI runtime-tools validation suite, compared with the 
 vm: ## build the test machine: pure cgroup v2, systemd, Docker, containerd, Podman
 	@integration/vm/build.sh
 
-vm-test: toolchain ## all tests of tests/ in the test machine (SUITE=… TEST=… as for test)
-	@TARGET=$(TARGET) integration/vm/test.sh
+vm-test: build ## all tests of tests/, with the release binary, in the test machine (SUITE=… TEST=… as for test)
+	@BERTH=$(BERTH) TARGET=$(TARGET) integration/vm/test.sh
 
 vm-shell: build ## a prompt in the test machine, berth in PATH
 	@BERTH=$(BERTH) integration/vm/shell.sh

@@ -6,9 +6,11 @@ use crate::error::{Error, Result};
 use std::fmt;
 use std::fs::File;
 use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Shape of a log line.
@@ -28,6 +30,7 @@ struct Log {
 }
 
 static LOG: OnceLock<Log> = OnceLock::new();
+static CLOSED: AtomicBool = AtomicBool::new(false);
 
 /// Opens the log; later calls have no effect.
 ///
@@ -48,6 +51,16 @@ pub fn init(path: Option<&Path>, format: Format, debug: bool) -> Result<()> {
     let file = path.filter(|path| !path.as_os_str().is_empty()).map(open).transpose()?;
     let _ = LOG.set(Log { file, format, debug });
     Ok(())
+}
+
+/// The descriptor of the log file, for a process that closes all others.
+pub fn descriptor() -> Option<BorrowedFd<'static>> {
+    LOG.get().and_then(|log| log.file.as_ref()).map(AsFd::as_fd)
+}
+
+/// Ends logging in this process, which is about to close the descriptor.
+pub fn close() {
+    CLOSED.store(true, Ordering::Relaxed);
 }
 
 /// Whether `--debug` was given.
@@ -77,6 +90,9 @@ pub fn fatal(error: &Error) {
 }
 
 fn write(level: &str, message: &str) {
+    if CLOSED.load(Ordering::Relaxed) {
+        return;
+    }
     let fallback = Log { file: None, format: Format::Text, debug: false };
     let log = LOG.get().unwrap_or(&fallback);
     let line = line(log.format, level, message, SystemTime::now());

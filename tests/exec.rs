@@ -363,11 +363,11 @@ fn a_failed_exec_leaves_no_process_behind() {
         let name = format!("/{}\n", bundle.id);
         host::pids().into_iter().filter(|pid| host::proc(*pid, "cgroup").contains(&name)).count()
     };
-    let before = count();
+    eventually("the shell and its sleep run", || (count() == 2).then_some(()));
     for _ in 0..5 {
         bundle.exec(&["/no/such"]).exits(255);
     }
-    assert_eq!(count(), before);
+    assert_eq!(count(), 2);
     bundle.kill("KILL");
     bundle.until_status("stopped");
 }

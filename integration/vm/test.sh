@@ -1,9 +1,10 @@
 #!/bin/bash
 # test.sh - all tests of tests/ in the test machine, for `make vm-test`.
 #
+#   BERTH                               the binary to test
 #   TARGET, SUITE, TEST, TEST_THREADS   as for integration/test.sh
 #
-# The binaries are built here and run there. A machine that fails is started once more, and that is said; a test that
+# The test binaries are built here and run there. A machine that fails is started once more, and that is said; a test that
 # fails has failed.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -25,18 +26,13 @@ done
 [ ${#what[@]} -gt 0 ] || what=(--test '*')
 cargo test --locked --no-run --target "${TARGET:?}" --message-format=json-render-diagnostics "${what[@]}" >"$work/built"
 
-# One line for each: name, executable. `--test` also builds the berth that the tests run.
-jq -r 'select(.reason == "compiler-artifact" and .executable != null)
-    | [if .profile.test then "test" else "bin" end, .target.src_path, .executable] | @tsv' "$work/built" >"$work/list"
-while IFS=$'\t' read -r kind source executable; do
-    if [ "$kind" = bin ]; then
-        cp "$executable" "$job/bin/berth"
-        echo "$executable" >"$job/berth-path"
-    else
-        name=${source#"$PWD/"}
-        cp "$executable" "$job/tests/${name//\//:}"
-    fi
+jq -r 'select(.reason == "compiler-artifact" and .profile.test and .executable != null)
+    | [.target.src_path, .executable] | @tsv' "$work/built" >"$work/list"
+while IFS=$'\t' read -r source executable; do
+    name=${source#"$PWD/"}
+    cp "$executable" "$job/tests/${name//\//:}"
 done <"$work/list"
+cp "${BERTH:?}" "$job/bin/berth"
 [ -n "$(ls "$job/tests")" ] || { echo "error: no test binaries were built" >&2; exit 1; }
 
 # The files that tests read, found there under the same path as here.

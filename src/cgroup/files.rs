@@ -6,6 +6,7 @@ use super::settings::{self, Layout, Setting};
 use super::{Cgroup, OomWatch, Plan, Record, Stats, devices, oom, paths, stats, tree};
 use crate::bundle::config::{Memory, Resources};
 use crate::error::{Context, During, Error, Result};
+use crate::log;
 use nix::errno::Errno;
 use nix::unistd::Pid;
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,6 +65,35 @@ impl Files {
             check_memory(dir, memory)?;
         }
         settings::settings(&layout, &resources)
+    }
+
+    /// What the files say now that an update changes.
+    pub fn before(&self, changes: &[Setting]) -> Vec<Setting> {
+        settings::current(changes, self.paths())
+    }
+
+    /// Writes an update's values; when one of them is refused, what was there before.
+    ///
+    /// # Errors
+    /// As [`Cgroup::update`].
+    pub fn change(&self, changes: &[Setting], before: &[Setting]) -> Result<()> {
+        settings::apply(changes, self.paths()).inspect_err(|_| {
+            if let Err(error) = settings::apply(before, self.paths()) {
+                log::warn(format!("some limits of a refused update stay: {error}"));
+            }
+        })
+    }
+
+    /// Replaces the device rules, if an update has any.
+    ///
+    /// # Errors
+    /// As [`Cgroup::update`].
+    pub fn change_devices(&self, resources: &Resources) -> Result<()> {
+        if resources.devices.is_empty() {
+            return Ok(());
+        }
+        let rules = devices::Rules::new(&resources.devices)?;
+        Self { devices: Some(rules), ..self.clone() }.apply_devices()
     }
 
     /// Makes what systemd has not made of a unit's cgroup, which has the container's process already.
@@ -232,12 +262,9 @@ impl Cgroup for Files {
     }
 
     fn update(&self, resources: &Resources) -> Result<()> {
-        settings::apply(&self.changes(resources)?, self.paths())?;
-        if resources.devices.is_empty() {
-            return Ok(());
-        }
-        let rules = devices::Rules::new(&resources.devices)?;
-        Self { devices: Some(rules), ..self.clone() }.apply_devices()
+        let changes = self.changes(resources)?;
+        self.change(&changes, &self.before(&changes))?;
+        self.change_devices(resources)
     }
 
     fn pids(&self) -> Result<Vec<Pid>> {

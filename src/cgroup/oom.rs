@@ -98,12 +98,12 @@ impl OomWatch {
                 Err(errno) => Err(Error::sys("read the OOM eventfd", errno)),
             },
             Source::V2(inotify) => {
-                match inotify.read_events() {
-                    Ok(_) => {}
-                    // A cgroup that is still empty is not gone.
-                    Err(Errno::EAGAIN | Errno::EINTR) => return Ok(Event::Nothing),
+                let quiet = match inotify.read_events() {
+                    Ok(_) => false,
+                    Err(Errno::EAGAIN | Errno::EINTR) => true,
                     Err(errno) => return Err(Error::sys("read OOM events", errno)),
-                }
+                };
+                // The counter is ahead of the event that tells of it.
                 if let Some(kills) = tree::keyed(&self.dir, "memory.events", "oom_kill").filter(|now| *now > self.kills)
                 {
                     self.kills = kills;
@@ -111,6 +111,8 @@ impl OomWatch {
                 }
                 match tree::keyed(&self.dir, "cgroup.events", "populated") {
                     Some(1) => Ok(Event::Nothing),
+                    // A cgroup that is still empty is not gone.
+                    _ if quiet => Ok(Event::Nothing),
                     _ => Ok(Event::Gone),
                 }
             }

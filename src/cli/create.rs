@@ -5,7 +5,7 @@ use crate::bundle::Bundle;
 use crate::container::create::{Created, Reports, Then, create};
 use crate::container::delete;
 use crate::container::foreground::Foreground;
-use crate::container::{Container, load_bundle, notify, start};
+use crate::container::{Container, load_bundle, notify, reap, start};
 use crate::error::{Context, During, Error, Result};
 use crate::plan::{Options, Plan};
 use crate::sys::process;
@@ -26,13 +26,13 @@ pub struct Making {
     /// File to write the pid of the container's first process to
     #[arg(long, value_name = "FILE")]
     pid_file: Option<PathBuf>,
-    /// Use chroot instead of pivot_root, for hosts whose root is an initramfs; less safe
+    /// Do not use pivot_root; for hosts whose root is an initramfs, less safe
     #[arg(long)]
     no_pivot: bool,
     /// Leave the container in the caller's session keyring
     #[arg(long)]
     no_new_keyring: bool,
-    /// Number of file descriptors after the standard streams that the container inherits
+    /// How many file descriptors from 3 on the container inherits
     #[arg(long, value_name = "N", default_value_t = 0)]
     preserve_fds: u32,
     /// Name of the container
@@ -130,7 +130,7 @@ impl Run {
         let Created { entry, state, init, terminal, notify } = created;
         let mut container = Container { entry, state };
         if let Err(error) = start::run_poststart(&container, &bundle.config.hooks.poststart) {
-            let _ = nix::sys::wait::waitpid(init.pid, None);
+            reap(init.pid);
             delete::remove(&container)?;
             return Err(error);
         }

@@ -1,12 +1,15 @@
 //! `events`
 
-use super::{Global, print};
+use super::Global;
+use crate::cgroup::oom::Event;
 use crate::container::Container;
 use crate::container::state::Status;
 use crate::error::{Error, Result};
+use crate::log;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use serde_json::json;
+use serde_json::{Value, json};
+use std::io::{ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -19,6 +22,9 @@ pub struct Events {
     /// Print one report and end
     #[arg(long)]
     stats: bool,
+    /// Print reports until the container ends (the default)
+    #[arg(long, conflicts_with = "stats")]
+    follow: bool,
     /// Name of the container
     #[arg(value_name = "ID")]
     id: String,
@@ -30,17 +36,25 @@ impl Events {
         let container = Container::open(&global.store()?, &self.id)?;
         container.require(&[Status::Running, Status::Paused, Status::Created], "watch")?;
         let cgroup = container.cgroup()?;
-        let report = || print(&format!("{}\n", json!({"type": "stats", "id": self.id, "data": cgroup.stats()?})));
+        let report = || emit(&json!({"type": "stats", "id": self.id, "data": cgroup.stats()?}));
         if self.stats {
-            return report();
+            return report().map(drop);
         }
         let init = container.init()?;
-        let mut watch = cgroup.oom_watch().ok();
+        let mut watch = match cgroup.oom_watch() {
+            Ok(watch) => Some(watch),
+            Err(error) => {
+                log::warn(format!("{}: the end of its memory will not be reported: {error}", self.id));
+                None
+            }
+        };
         let mut next = Instant::now();
         loop {
             if Instant::now() >= next {
-                report()?;
-                next += self.interval;
+                if !report()? {
+                    return Ok(());
+                }
+                next = Instant::now() + self.interval;
             }
             let left = next.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
             let mut fds = vec![PollFd::new(init.as_fd(), PollFlags::POLLIN)];
@@ -49,19 +63,29 @@ impl Events {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(errno) => return Err(Error::sys("poll", errno)),
             }
-            let ended = fds[0].any().unwrap_or(false);
-            let noticed = fds.get(1).is_some_and(|fd| fd.any().unwrap_or(false));
+            let ended = fds.first().and_then(PollFd::any).unwrap_or(false);
+            // The kernel may tell of the end before it tells of its cause.
+            let noticed = ended || fds.get(1).and_then(PollFd::any).unwrap_or(false);
             if noticed && let Some(events) = &mut watch {
                 match events.read()? {
-                    crate::cgroup::oom::Event::Oom => print(&format!("{}\n", json!({"type": "oom", "id": self.id})))?,
-                    crate::cgroup::oom::Event::Nothing => {}
-                    crate::cgroup::oom::Event::Gone => watch = None,
+                    Event::Oom if !emit(&json!({"type": "oom", "id": self.id}))? => return Ok(()),
+                    Event::Oom | Event::Nothing => {}
+                    Event::Gone => watch = None,
                 }
             }
             if ended {
                 return Ok(());
             }
         }
+    }
+}
+
+/// Prints an event on a line of its own; `false` when nobody reads any more.
+fn emit(event: &Value) -> Result<bool> {
+    match std::io::stdout().write_all(format!("{event}\n").as_bytes()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Error::io("write to standard output", &error)),
     }
 }
 

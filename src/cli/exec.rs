@@ -58,7 +58,7 @@ pub struct Exec {
     /// Capability to add; may be repeated
     #[arg(short, long, value_name = "NAME")]
     cap: Vec<String>,
-    /// Number of file descriptors after the standard streams that the process inherits
+    /// How many file descriptors from 3 on the process inherits
     #[arg(long, value_name = "N", default_value_t = 0)]
     preserve_fds: u32,
     /// Cgroup below the container's to run in (PATH, or CONTROLLERS:PATH)
@@ -70,7 +70,7 @@ pub struct Exec {
     /// Name of the container
     #[arg(value_name = "ID")]
     id: String,
-    /// Program and arguments
+    /// Program and arguments, unless --process has them
     #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<String>,
 }

@@ -29,9 +29,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// A small, fast and careful OCI container runtime.
+/// An OCI container runtime.
 #[derive(Debug, Parser)]
-#[command(name = "berth", version = version(), disable_help_subcommand = false, max_term_width = 100)]
+#[command(name = "berth", version = version(), max_term_width = 100, after_help = EXIT_STATUS)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -39,10 +39,15 @@ struct Cli {
     command: Command,
 }
 
+/// What the caller can tell from the exit status.
+const EXIT_STATUS: &str = "\
+Exit status: that of the program for run and exec, 128 and the signal's number if a signal ended it.
+Failures of berth itself are 1, in exec 255.";
+
 /// Options that come before the command.
 #[derive(Debug, clap::Args)]
 struct Global {
-    /// Directory of the containers' state [default: /run/berth, or $XDG_RUNTIME_DIR/berth]
+    /// Directory of the containers' state [default: /run/berth; $XDG_RUNTIME_DIR/berth unless root]
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
     /// Write log messages to this file instead of standard error
@@ -51,13 +56,13 @@ struct Global {
     /// Shape of log messages
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     log_format: log::Format,
-    /// Log what helps to find a fault
+    /// Log more, for finding a fault
     #[arg(long)]
     debug: bool,
     /// Let systemd make the cgroups (linux.cgroupsPath is then slice:prefix:name)
     #[arg(long)]
     systemd_cgroup: bool,
-    /// Whether rights on the cgroup hierarchies may be missing
+    /// Whether a container may run without a cgroup of its own; auto: unless root runs berth
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     rootless: Rootless,
     /// Accepted for old callers, without effect
@@ -180,7 +185,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
     }
 }
 
-/// What `--version` prints: a line each for berth, the specification and libseccomp.
+/// What `--version` prints: a line each for berth and the specification.
 fn version() -> &'static str {
     concat!(env!("CARGO_PKG_VERSION"), "\nspec: 1.3.0")
 }

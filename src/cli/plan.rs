@@ -26,7 +26,7 @@ pub struct Plan {
     /// Shape of the plan
     #[arg(short, long, value_enum, default_value = "text", value_name = "FORMAT")]
     format: Format,
-    /// Use chroot instead of pivot_root
+    /// Do not use pivot_root
     #[arg(long)]
     no_pivot: bool,
     /// Name that the container would have

@@ -6,6 +6,7 @@ use crate::bundle::{self, parse_resources};
 use crate::container::Container;
 use crate::container::state::Status;
 use crate::error::{Context, Error, Result};
+use crate::log;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, clap::Args)]
 #[command(allow_negative_numbers = true)]
 pub struct Update {
-    /// File with the new limits as JSON (config.json's linux.resources), - for standard input
+    /// File with the new limits as JSON, as linux.resources; - is standard input
     #[arg(short, long, value_name = "FILE")]
     resources: Option<PathBuf>,
     /// Share of block I/O, 10 to 1000
@@ -49,7 +50,7 @@ pub struct Update {
     /// Memory limit, with k, m or g; -1 for none
     #[arg(long, value_name = "BYTES")]
     memory: Option<String>,
-    /// Memory to keep when it runs short
+    /// Memory to keep when the host runs short of it
     #[arg(long, value_name = "BYTES")]
     memory_reservation: Option<String>,
     /// Memory and swap together, -1 for no limit
@@ -58,6 +59,12 @@ pub struct Update {
     /// Number of processes, -1 for no limit
     #[arg(long, value_name = "N")]
     pids_limit: Option<i64>,
+    /// Accepted for old callers: Linux has no such limit any more
+    #[arg(long, hide = true, value_name = "BYTES")]
+    kernel_memory: Option<String>,
+    /// Accepted for old callers: Linux has no such limit any more
+    #[arg(long, hide = true, value_name = "BYTES")]
+    kernel_memory_tcp: Option<String>,
     /// Not supported yet
     #[arg(long, hide = true, value_name = "SCHEMA")]
     l3_cache_schema: Option<String>,
@@ -81,14 +88,23 @@ impl Update {
             Some(path) => read(path)?,
             None => self.by_flags()?,
         };
-        let resources = parse_resources(change.to_string().as_bytes(), "resources")?;
+        if self.kernel_memory.is_some() || self.kernel_memory_tcp.is_some() {
+            log::warn(
+                "--kernel-memory and --kernel-memory-tcp are ignored: use --memory, which covers the kernel's too",
+            );
+        }
+        let mut resources = parse_resources(change.to_string().as_bytes(), "resources")?;
         let mut container = Container::open_locked(&global.store()?, &self.id)?;
         container.require(&[Status::Created, Status::Running, Status::Paused], "update")?;
-        container.cgroup()?.update(&resources)?;
         let mut all = match container.state.resources.take() {
             Some(all) => all,
             None => configured(&container)?,
         };
+        // The kernel forgets the shares of an idle cgroup.
+        if let Some(cpu) = resources.cpu.as_mut().filter(|cpu| cpu.idle == Some(0)) {
+            cpu.shares = cpu.shares.or_else(|| all["cpu"]["shares"].as_u64());
+        }
+        container.cgroup()?.update(&resources)?;
         merge(&mut all, change);
         // What is remembered must be readable: exec and later updates count on it.
         Resources::deserialize_value(&all)?;

@@ -142,8 +142,6 @@ impl Making<'_> {
             late_cgroup_namespace,
         };
         let Some(child) = launch.start(&channel, &inits)? else {
-            drop(channel);
-            drop(joins);
             let inherited = Inherited {
                 channel: inits,
                 sources,
@@ -258,7 +256,7 @@ impl Making<'_> {
     fn undo(&mut self) {
         if let Some(init) = &self.init {
             let _ = process::pidfd_send_signal(init.pidfd.as_fd(), nix::libc::SIGKILL);
-            let _ = nix::sys::wait::waitpid(init.pid, None);
+            super::reap(init.pid);
         }
         if self.cgroup_made
             && let Err(error) = self.cgroup.kill().and_then(|()| self.cgroup.destroy())

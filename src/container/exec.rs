@@ -69,7 +69,7 @@ pub fn exec(container: &Container, request: Request, options: &Options, reports:
         process,
         filter,
         namespaces: to_join(&namespaces, pid)?,
-        in_user_namespace: false,
+        entered: false,
         chroot: container.state.no_pivot.then(|| open_root(pid)).transpose()?,
         init,
         keyring: (!options.no_new_keyring).then(|| format!("_ses.{}", container.state.id)),
@@ -87,7 +87,7 @@ pub fn exec(container: &Container, request: Request, options: &Options, reports:
         (Err(error), Some(child)) => {
             // Reaped before we go: the container's init may be slow to reap orphans.
             let _ = process::pidfd_send_signal(child.pidfd.as_fd(), nix::libc::SIGKILL);
-            let _ = nix::sys::wait::waitpid(child.pid, None);
+            super::reap(child.pid);
             Err(error)
         }
         (Err(error), None) => Err(error),
@@ -151,8 +151,7 @@ impl Starting<'_> {
                 .context(|| "process.execCPUAffinity.initial")?;
         }
         let (channel, inits) = Channel::pair()?;
-        let Some(child) = self.clone_into_cgroup(namespaces, &channel, &inits)? else {
-            drop(channel);
+        let Some(child) = self.clone_into_cgroup(namespaces, agent.as_ref().map(AsFd::as_fd), &channel, &inits)? else {
             let inherited = Inherited {
                 channel: inits,
                 sources: Sources::default(),
@@ -168,7 +167,9 @@ impl Starting<'_> {
         self.child = Some(child);
         if self.entrance.namespaces.contains(CloneFlags::CLONE_NEWUSER) {
             limits::apply_rlimits(&self.entrance.process.rlimits, Some(pid))?;
-            set_oom_score(pid, self.entrance.process.oom_score_adj)?;
+            if self.entrance.oom_score_from_outside() {
+                set_oom_score(pid, self.entrance.process.oom_score_adj)?;
+            }
         }
         self.cgroup.enter(pid)?;
         self.set_affinity(pid)?;
@@ -179,16 +180,15 @@ impl Starting<'_> {
     fn clone_into_cgroup(
         &mut self,
         namespaces: &Namespaces,
+        agent: Option<BorrowedFd>,
         channel: &Channel,
         inits: &Channel,
     ) -> Result<Option<Child>> {
-        let entry = self.cgroup.entry()?;
-        match self.clone(namespaces, entry.as_ref().map(AsFd::as_fd), channel, inits) {
+        match self.clone(namespaces, self.cgroup.entry()?, agent, channel, inits) {
             // An init such as systemd has moved itself below, and given the controllers to its children.
             Err(error) if error.errno() == Some(Errno::EBUSY) => {
                 self.cgroup = self.cgroup.beside(Pid::from_raw(self.container.state.init_process_pid))?;
-                let entry = self.cgroup.entry()?;
-                self.clone(namespaces, entry.as_ref().map(AsFd::as_fd), channel, inits)
+                self.clone(namespaces, self.cgroup.entry()?, agent, channel, inits)
             }
             result => result,
         }
@@ -197,7 +197,8 @@ impl Starting<'_> {
     fn clone(
         &mut self,
         namespaces: &Namespaces,
-        cgroup: Option<BorrowedFd>,
+        cgroup: Option<OwnedFd>,
+        agent: Option<BorrowedFd>,
         channel: &Channel,
         inits: &Channel,
     ) -> Result<Option<Child>> {
@@ -206,24 +207,28 @@ impl Starting<'_> {
             let own = !namespaces.is_inherited(kind) && !is_own(kind, self.container.state.init_process_pid)?;
             for_children.set(CloneFlags::from_bits_retain(flag), own);
         }
-        let user = self.entrance.namespaces & CloneFlags::CLONE_NEWUSER;
-        if user.is_empty() || nix::unistd::geteuid().is_root() {
+        if !for_children.contains(CloneFlags::CLONE_NEWPID) {
+            // Everybody in this PID namespace sees the process, whatever it does: one process is enough.
             if !for_children.is_empty() {
-                setns(&self.entrance.init, for_children)
-                    .during(|| "setns")
-                    .context(|| "joining the container's PID namespace")?;
+                setns(&self.entrance.init, for_children).during(|| "setns").context(|| "joining the time namespace")?;
             }
-            return clone3(0, cgroup).during(|| "clone3");
+            return clone3(0, cgroup.as_ref().map(AsFd::as_fd)).during(|| "clone3");
         }
-        // Without privileges here, only the user namespace gives the right to join the others.
-        let init = &self.entrance.init;
-        let child = by_intermediate(cgroup, channel, inits, || {
-            setns(init, user | for_children).during(|| "setns").context(|| "joining the container's user namespace")?;
+        // What is in the container's PID namespace must have nothing of the host any more, neither root directory nor
+        // file descriptors: a container with CAP_SYS_PTRACE looks into every process that it sees (CVE-2016-9962).
+        let keep = [Some(inits.as_fd()), agent];
+        let entrance = &self.entrance;
+        let child = by_intermediate(cgroup.as_ref().map(AsFd::as_fd), channel, inits, || {
+            entrance.enter(for_children)?;
+            log::close();
+            process::close_all_but(3 + entrance.process.preserve_fds, keep.iter().flatten())
+                .during(|| "close_range")?;
             clone3(nix::libc::CLONE_PARENT as u64, None).during(|| "clone3")
         });
         if matches!(child, Ok(None)) {
-            self.entrance.namespaces.remove(CloneFlags::CLONE_NEWUSER);
-            self.entrance.in_user_namespace = true;
+            self.entrance.entered = true;
+            // Closed with the others.
+            std::mem::forget(cgroup);
         }
         child
     }

@@ -19,6 +19,7 @@ use crate::bundle::config::Config;
 use crate::cgroup::{self, Cgroup};
 use crate::error::{Context, Error, Result};
 use crate::sys::process;
+use nix::unistd::Pid;
 use state::{State, Status};
 use std::os::fd::{AsFd, OwnedFd};
 use store::{Entry, Store};
@@ -133,6 +134,11 @@ impl Container {
         }
         Ok(())
     }
+}
+
+/// Reaps a child that was sent SIGKILL, also one that an intermediate made for us (clone(2), `__WALL`).
+pub fn reap(pid: Pid) {
+    let _ = nix::sys::wait::waitpid(pid, Some(nix::sys::wait::WaitPidFlag::__WALL));
 }
 
 /// Waits until a process that was sent SIGKILL is gone.

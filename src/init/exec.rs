@@ -20,10 +20,10 @@ pub struct Entrance {
     pub filter: Option<Filter>,
     /// The container's init, whose namespaces are joined.
     pub init: OwnedFd,
-    /// `CLONE_NEW*` of the namespaces to join; the PID and time namespaces were joined by the parent.
+    /// `CLONE_NEW*` of the namespaces to join, but for PID and time namespaces: those only concern children.
     pub namespaces: CloneFlags,
-    /// Whether the process is in the container's user namespace already.
-    pub in_user_namespace: bool,
+    /// Whether [`Entrance::enter`] has been done.
+    pub entered: bool,
     /// The root directory to change to, where the container's is not its mount namespace's.
     pub chroot: Option<OwnedFd>,
     /// Name of the container's session keyring.
@@ -36,22 +36,46 @@ pub fn run(entrance: &Entrance, inherited: Inherited) -> ! {
     super::finish(program, inherited)
 }
 
+impl Entrance {
+    /// Joins the container's namespaces, `for_children` too, and changes to its root.
+    ///
+    /// # Errors
+    /// When the container has ended, or the kernel refuses.
+    pub fn enter(&self, for_children: CloneFlags) -> Result<()> {
+        // The container's processes must not look into this one: CVE-2016-9962.
+        sys::set_dumpable(false).during(|| "prctl(PR_SET_DUMPABLE)")?;
+        setns(&self.init, self.namespaces | for_children)
+            .during(|| "setns")
+            .context(|| "joining the container's namespaces")?;
+        if let Some(root) = &self.chroot {
+            nix::unistd::fchdir(root).and_then(|()| nix::unistd::chroot(".")).during(|| "chroot")?;
+        }
+        nix::unistd::chdir("/").during(|| "chdir /")
+    }
+
+    /// Whether the process runs in a user namespace of the container's.
+    pub fn has_user_namespace(&self) -> bool {
+        self.namespaces.contains(CloneFlags::CLONE_NEWUSER)
+    }
+
+    /// Whether berth sets the OOM score, as root can: in a user namespace the process may not lower its own.
+    pub fn oom_score_from_outside(&self) -> bool {
+        self.has_user_namespace() && nix::unistd::geteuid().is_root()
+    }
+}
+
 fn set_up<'plan>(entrance: &'plan Entrance, channel: &Channel, waits: bool) -> Result<Program<'plan>> {
     let process = &entrance.process;
-    let user_namespace = entrance.in_user_namespace || entrance.namespaces.contains(CloneFlags::CLONE_NEWUSER);
+    let from_outside = entrance.oom_score_from_outside();
     if waits {
         channel.wait_to_proceed()?; // the cgroup and limits come from outside
     }
-    // The container's processes must not look into this one: CVE-2016-9962.
-    sys::set_dumpable(false).during(|| "prctl(PR_SET_DUMPABLE)")?;
-    setns(&entrance.init, entrance.namespaces).during(|| "setns").context(|| "joining the container's namespaces")?;
-    if let Some(root) = &entrance.chroot {
-        nix::unistd::fchdir(root).and_then(|()| nix::unistd::chroot(".")).during(|| "chroot")?;
+    if !entrance.entered {
+        entrance.enter(CloneFlags::empty())?;
     }
-    nix::unistd::chdir("/").during(|| "chdir /")?;
-    if user_namespace {
+    if entrance.has_user_namespace() {
         identity::become_root()?;
-        // A change of ids in a user namespace may have made us dumpable again, prctl(2).
+        // A change of ids may have made us dumpable again, prctl(2).
         sys::set_dumpable(false).during(|| "prctl(PR_SET_DUMPABLE)")?;
     }
     if let Some(name) = &entrance.keyring {
@@ -60,8 +84,10 @@ fn set_up<'plan>(entrance: &'plan Entrance, channel: &Channel, waits: bool) -> R
     let root = program::open_root()?;
     let procfs = ProcFs::open()?;
     let terminal = terminal::open(&root, process, channel)?;
-    if !user_namespace {
+    if !entrance.has_user_namespace() {
         limits::apply_rlimits(&process.rlimits, None)?;
+    }
+    if !from_outside {
         limits::set_oom_score(&procfs, process)?;
     }
     limits::apply(process)?;

@@ -53,8 +53,18 @@ pub struct Inherited {
 /// Runs the new process to its program; comes back only to end it.
 pub fn run(plan: &Plan, mut inherited: Inherited) -> ! {
     let sources = std::mem::take(&mut inherited.sources);
-    let program = set_up(plan, &inherited, sources);
+    let closed = close_the_parents(plan, &inherited, &sources);
+    let program = closed.and_then(|()| set_up(plan, &inherited, sources));
     finish(program, inherited)
+}
+
+/// What only the parent needs (the state directory, the cgroup, its own end of the channel) is closed before a process
+/// of a joined PID namespace can look at it.
+fn close_the_parents(plan: &Plan, inherited: &Inherited, sources: &Sources) -> Result<()> {
+    let Inherited { channel, exec_fifo, agent, .. } = inherited;
+    let own = [Some(channel.as_fd()), exec_fifo.as_ref().map(AsFd::as_fd), agent.as_ref().map(AsFd::as_fd)];
+    let keep: Vec<_> = own.into_iter().flatten().chain(crate::log::descriptor()).chain(sources.descriptors()).collect();
+    sys::close_all_but(3 + plan.process.preserve_fds, keep.iter()).during(|| "close_range")
 }
 
 /// Tells the parent how it went, and starts the program when the parent agrees.

@@ -12,11 +12,12 @@ use crate::plan::process::Process;
 use crate::security::labels;
 use crate::security::seccomp::Filter;
 use crate::sys::caps::Held;
+use crate::sys::fs::open_in_root;
 use crate::sys::{process as sys, seccomp};
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, open};
+use nix::fcntl::{AT_FDCWD, OFlag, ResolveFlag, open};
 use nix::sys::stat::Mode;
-use nix::unistd::{AccessFlags, chdir, execve, faccessat, getcwd};
+use nix::unistd::{AccessFlags, execve, faccessat, fchdir, getcwd};
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -63,10 +64,10 @@ impl<'plan> Program<'plan> {
             sys::set_no_new_privileges().during(|| "prctl(PR_SET_NO_NEW_PRIVS)")?;
         }
         // Root may enter directories that the user may not, and the other way round on NFS: either will do.
-        let entered = chdir(process.cwd.as_c_str());
+        let entered = enter_cwd(process, root.as_fd());
         let last_capabilities = identity::assume(process, needs_privilege(process, filter))?;
         if entered.is_err() {
-            chdir(process.cwd.as_c_str()).during(|| "chdir").context(|| cwd_field(process))?;
+            enter_cwd(process, root.as_fd()).during(|| "chdir").context(|| cwd_field(process))?;
         }
         verify_cwd(process)?;
         let path = find(process)?;
@@ -165,6 +166,12 @@ fn with_home(process: &Process, root: BorrowedFd) -> Vec<CString> {
 
 fn cwd_field(process: &Process) -> String {
     format!("process.cwd {}", process.cwd.to_string_lossy())
+}
+
+/// No link to an open descriptor leads anywhere: CVE-2024-21626.
+fn enter_cwd(process: &Process, root: BorrowedFd) -> nix::Result<()> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
+    fchdir(open_in_root(root, process.cwd(), flags, ResolveFlag::empty())?)
 }
 
 /// A directory outside of the container's root is named "(unreachable)" by the kernel: CVE-2024-21626.

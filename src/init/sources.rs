@@ -10,7 +10,7 @@ use nix::fcntl::AT_FDCWD;
 use nix::libc;
 use std::ffi::CString;
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -19,6 +19,11 @@ use std::path::Path;
 pub struct Sources(Vec<Option<OwnedFd>>);
 
 impl Sources {
+    /// All that are open.
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.0.iter().flatten().map(AsFd::as_fd)
+    }
+
     /// Takes the source of the mount `index`, if the parent has opened it.
     pub(super) fn take(&mut self, index: usize) -> Option<OwnedFd> {
         self.0.get_mut(index)?.take()

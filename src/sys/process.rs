@@ -77,9 +77,27 @@ pub fn set_groups(groups: &[u32]) -> Result<()> {
 }
 
 /// Closes every fd from `first` on, close_range(2).
-pub fn close_from(first: u32) -> Result<()> {
+fn close_from(first: u32) -> Result<()> {
     // SAFETY: no pointers. The caller executes another program next: nothing uses the closed fds.
     check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) }).map(drop)
+}
+
+/// Closes every fd from `first` on but those in `keep`.
+///
+/// Only for a process that goes on with those alone and never drops the owners of the others: they would close the
+/// numbers once more.
+pub fn close_all_but<'fd>(first: u32, keep: impl Iterator<Item = &'fd BorrowedFd<'fd>>) -> Result<()> {
+    let mut keep: Vec<u32> = keep.map(|fd| fd.as_raw_fd() as u32).filter(|fd| *fd >= first).collect();
+    keep.sort_unstable();
+    let mut next = first;
+    for fd in keep {
+        if fd > next {
+            // SAFETY: no pointers; the caller promises that nobody uses the closed fds.
+            check(unsafe { libc::syscall(libc::SYS_close_range, next, fd - 1, 0) })?;
+        }
+        next = fd + 1;
+    }
+    close_from(next)
 }
 
 /// Marks every fd from `first` on close-on-exec.

@@ -1,6 +1,6 @@
 //! A bundle in a directory of its own, its containers, and the proof that nothing of them is left.
 
-use super::run::{Cmd, Output};
+use super::run::{Cmd, Output, Running};
 use super::{config, host};
 use serde_json::{Value, json};
 use std::fs;
@@ -258,6 +258,18 @@ impl Bundle {
     #[track_caller]
     pub fn host(&self, words: &[&str]) -> Output {
         Cmd::new(&self.path("scratch"), words.iter().copied()).output().ok()
+    }
+
+    /// Runs a command of the host to its end, however it ends.
+    #[track_caller]
+    pub fn host_output(&self, words: &[&str]) -> Output {
+        Cmd::new(&self.path("scratch"), words.iter().copied()).output()
+    }
+
+    /// Starts a command of the host.
+    #[track_caller]
+    pub fn host_spawn(&self, words: &[&str]) -> Running {
+        Cmd::new(&self.path("scratch"), words.iter().copied()).spawn()
     }
 
     /// `run`, to the container's end.

@@ -8,6 +8,7 @@
 
 pub mod bundle;
 pub mod config;
+pub mod exchange;
 pub mod fds;
 pub mod host;
 pub mod run;

@@ -31,6 +31,19 @@ pub fn apply(settings: &[Setting], paths: &BTreeMap<String, PathBuf>) -> Result<
     refused.into_iter().try_for_each(|(dir, setting)| write(dir, setting).map_err(|errno| explain(dir, setting, errno)))
 }
 
+/// What the files of `settings` say now, to be written back when an update fails half way. Files with a line for each
+/// device are left out: a line for one more is no harm to the others.
+pub fn current(settings: &[Setting], paths: &BTreeMap<String, PathBuf>) -> Vec<Setting> {
+    let now = |setting: &Setting| {
+        let key = if setting.version == Version::V2 { "" } else { setting.controller.as_str() };
+        let value = tree::value(paths.get(key)?, &setting.file)?;
+        // The line's end makes an empty list a value that is written.
+        let single = !value.contains('\n') && !setting.value.contains(':');
+        single.then(|| Setting { value: value + "\n", otherwise: None, ..setting.clone() })
+    };
+    settings.iter().filter_map(now).collect()
+}
+
 fn write(dir: &Path, setting: &Setting) -> std::result::Result<(), Errno> {
     match tree::write(dir, &setting.file, &setting.value) {
         Err(Errno::ENOENT) => {}
@@ -94,6 +107,9 @@ fn hint(dir: &Path, setting: &Setting, errno: Errno) -> Option<String> {
         Errno::EBUSY if file.starts_with("cpuset.") => {
             "Another cgroup has these CPUs for itself, or real-time tasks need them".into()
         }
+        Errno::EINVAL if matches!(file, "cpu.shares" | "cpu.weight") && tree::number(dir, "cpu.idle") == Some(1) => {
+            "An idle cgroup has no other shares: set cpu.idle to 0 first".into()
+        }
         Errno::EINVAL if file.starts_with("cpu.cfs_") || file == "cpu.max" || file == "cpu.max.burst" => {
             "Quotas are 1 ms or more, periods 1 ms to 1 s, bursts not above the quota, and the share of a CPU not above \
              that of the parent cgroup"
@@ -104,6 +120,9 @@ fn hint(dir: &Path, setting: &Setting, errno: Errno) -> Option<String> {
         }
         Errno::ENODEV | Errno::ENXIO if file.starts_with("blkio.") || file.starts_with("io.") => {
             "The numbers must be those of a whole disk that exists (see /proc/partitions)".into()
+        }
+        Errno::EOPNOTSUPP if file.contains("weight") => {
+            "The disk's I/O scheduler knows no weights: choose bfq in /sys/block/<disk>/queue/scheduler".into()
         }
         Errno::EOPNOTSUPP if setting.version == Version::V2 => {
             "The cgroup is threaded, or the controller is not enabled in the cgroup above".into()

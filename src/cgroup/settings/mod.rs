@@ -16,7 +16,7 @@ mod cpu;
 mod io;
 mod memory;
 
-pub use apply::apply;
+pub use apply::{apply, current};
 
 /// Which kind of hierarchy a file is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -130,6 +130,16 @@ impl Scope {
         all
     }
 
+    /// Changes properties of the unit, if any.
+    fn set(&self, properties: &Properties) -> Result<()> {
+        if properties.is_empty() {
+            return Ok(());
+        }
+        let name = &self.record.name;
+        let set = |mut manager: Manager| manager.set(name, properties::argument(properties));
+        self.manager().and_then(set).context(|| format!("systemd unit {name}"))
+    }
+
     fn start(&mut self, pid: Pid) -> Result<()> {
         let mut manager = self.manager()?;
         let properties = properties::argument(&self.properties(pid));
@@ -199,17 +209,22 @@ impl Cgroup for Scope {
     }
 
     fn update(&self, resources: &Resources) -> Result<()> {
-        let mut properties = properties::limits(&self.files.changes(resources)?);
+        let changes = self.files.changes(resources)?;
+        // systemd writes the files too: what they say must be read before.
+        let before = self.files.before(&changes);
+        let mut properties = properties::limits(&changes);
         if !resources.devices.is_empty() {
             let rules = super::devices::Rules::new(&resources.devices)?;
             properties.extend(properties::devices(&rules.systemd()));
         }
-        if !properties.is_empty() {
-            let name = &self.record.name;
-            let set = |mut manager: Manager| manager.set(name, properties::argument(&properties));
-            self.manager().and_then(set).context(|| format!("systemd unit {name}"))?;
+        self.set(&properties)?;
+        if let Err(error) = self.files.change(&changes, &before) {
+            if let Err(second) = self.set(&properties::limits(&before)) {
+                log::warn(format!("some limits of a refused update stay: {second}"));
+            }
+            return Err(error);
         }
-        self.files.update(resources)
+        self.files.change_devices(resources)
     }
 
     fn pids(&self) -> Result<Vec<Pid>> {
