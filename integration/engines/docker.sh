@@ -54,7 +54,7 @@ drop
 check '--init' '^1 (docker-init|tini|/sbin/docker-init)' 'run --rm --init bb:1 sh -c "echo 1 \$(cat /proc/1/comm)"'
 check '--user, --group-add' '^uid=1000.*gid=1001.*5' 'run --rm --user sailor --group-add 5 bb:1 id'
 check '--cap-drop, --cap-add' 'CapEff:.0000000000002000 ' 'run --rm --cap-drop all --cap-add NET_RAW bb:1 grep CapEff /proc/self/status'
-check 'the default seccomp profile' 'Seccomp:.2 .*not permitted' 'run --rm bb:1 sh -c "grep Seccomp: /proc/self/status; unshare -m true"'
+check 'the default seccomp profile' 'Seccomp:.2 .*not permitted' 'run --rm bb:1 sh -c "exec 2>&1; grep Seccomp: /proc/self/status; unshare -m true"'
 check 'seccomp=unconfined' 'Seccomp:.0 ' 'run --rm --security-opt seccomp=unconfined bb:1 grep Seccomp: /proc/self/status'
 echo '{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}]}' >"$WORK/profile.json"
 check 'seccomp=profile' 'not permitted' 'run --rm --security-opt seccomp=$WORK/profile.json bb:1 mkdir /new'

@@ -58,6 +58,7 @@ start_engines() {
     done
     printf 'root:x:0:0:root:/root:/bin/sh\nsailor:x:1000:1001::/home/sailor:/bin/sh\n' >"$WORK/image/etc/passwd"
     printf 'root:x:0:\nsailors:x:1001:\ncrew:x:1002:sailor\n' >"$WORK/image/etc/group"
+    printf "#!/bin/sh\nexec sleep 100000\n" >"$WORK/image/bin/pause" && chmod 755 "$WORK/image/bin/pause"
     tar -C "$WORK/image" -cf "$WORK/image.tar" .
 
     cat >"$WORK/containerd.toml" <<TOML
@@ -78,8 +79,7 @@ JSON
 [containers]
 default_ulimits = ["nofile=1024:4096", "nproc=1024:4096"]
 [engine]
-infra_image = "localhost/bb:1"
-infra_command = "/bin/sleep 1000"
+infra_image = "localhost/pause:1"
 events_logger = "file"
 runtime_supports_nocgroup = ["berth"]
 [engine.runtimes]
@@ -96,6 +96,7 @@ TOML
     docker import "$WORK/image.tar" bb:1 >/dev/null
     docker save bb:1 -o "$WORK/saved.tar" && ctr image import "$WORK/saved.tar" >/dev/null
     RUNTIME=berth podman import -q "$WORK/image.tar" bb:1 >/dev/null
+    RUNTIME=berth podman import -q -c 'ENTRYPOINT ["/bin/pause"]' "$WORK/image.tar" pause:1 >/dev/null
 }
 
 stop_engines() {
