@@ -64,6 +64,9 @@ struct Global {
     /// Let systemd make the cgroups (linux.cgroupsPath is then slice:prefix:name)
     #[arg(long)]
     systemd_cgroup: bool,
+    /// Who makes the cgroups; crun's option, which Podman uses
+    #[arg(long, value_enum, value_name = "MANAGER", conflicts_with = "systemd_cgroup")]
+    cgroup_manager: Option<Driver>,
     /// Whether a container may run without a cgroup of its own; auto: unless root runs berth
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     rootless: Rootless,
@@ -95,7 +98,7 @@ impl Global {
             Rootless::Auto => !nix::unistd::geteuid().is_root(),
         };
         Options {
-            driver: if self.systemd_cgroup { Driver::Systemd } else { Driver::Cgroupfs },
+            driver: if self.systemd_cgroup { Driver::Systemd } else { self.cgroup_manager.unwrap_or_default() },
             rootless,
             seccomp_cache: Some(crate::container::seccomp_cache(store)),
             ..Options::default()
