@@ -28,4 +28,4 @@ check 'run --env, --cwd' '^v /tmp ' 'run --rm --env K=v --cwd /tmp $IMAGE c sh -
 check 'run --seccomp, --cap-add' 'Seccomp:.2' 'run --rm --seccomp --cap-add CAP_SYS_TIME $IMAGE c grep Seccomp: /proc/self/status'
 mkdir -p "$WORK/shared" && echo shared >"$WORK/shared/file"
 check 'run --read-only, --mount' 'Read-only.*shared' \
-    'run --rm --read-only --mount type=bind,src=$WORK/shared,dst=/tmp,options=rbind:ro $IMAGE c sh -c "touch /new; cat /tmp/file"'
+    'run --rm --read-only --mount type=bind,src=$WORK/shared,dst=/tmp,options=rbind:ro $IMAGE c sh -c "exec 2>&1; touch /new; cat /tmp/file"'

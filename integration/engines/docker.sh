@@ -59,7 +59,7 @@ check 'seccomp=unconfined' 'Seccomp:.0 ' 'run --rm --security-opt seccomp=unconf
 echo '{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}]}' >"$WORK/profile.json"
 check 'seccomp=profile' 'not permitted' 'run --rm --security-opt seccomp=$WORK/profile.json bb:1 mkdir /new'
 check 'no-new-privileges' 'NoNewPrivs:.1 ' 'run --rm --security-opt no-new-privileges bb:1 grep NoNewPrivs /proc/self/status'
-check '--read-only, --tmpfs' 'Read-only.*written ' 'run --rm --read-only --tmpfs /tmp bb:1 sh -c "touch /new; echo written >/tmp/f; cat /tmp/f"'
+check '--read-only, --tmpfs' 'Read-only.*written ' 'run --rm --read-only --tmpfs /tmp bb:1 sh -c "exec 2>&1; touch /new; echo written >/tmp/f; cat /tmp/f"'
 check '--shm-size' ' 32768 ' 'run --rm --shm-size 32m bb:1 df -k /dev/shm'
 check '--ulimit' '^512 ' 'run --rm --ulimit nofile=512:512 bb:1 sh -c "ulimit -n"'
 check '--pid host' '^[0-9]+ host ' 'run --rm --pid host bb:1 sh -c "echo \$\$; [ \$\$ -gt 1 ] && echo host"'
@@ -70,7 +70,7 @@ check '--uts, --hostname' '^vessel ' 'run --rm --hostname vessel bb:1 hostname'
 check '--sysctl' '^1234 ' 'run --rm --sysctl kernel.shmmni=1234 bb:1 cat /proc/sys/kernel/shmmni'
 check '--pids-limit' '^20 ' 'run --rm --pids-limit 20 bb:1 cat /sys/fs/cgroup/pids/pids.max'
 mkdir -p "$WORK/shared" && echo shared >"$WORK/shared/file"
-check '-v ro' '^shared .*Read-only' 'run --rm -v $WORK/shared:/v:ro bb:1 sh -c "cat /v/file; touch /v/new"'
+check '-v ro' '^shared .*Read-only' 'run --rm -v $WORK/shared:/v:ro bb:1 sh -c "exec 2>&1; cat /v/file; touch /v/new"'
 check '-v rw, a volume' '^1 2 ' 'run --rm -v $WORK/shared:/v -v vol:/w bb:1 sh -c "echo 1 >/v/new; echo 2 >/w/new; cat /v/new /w/new"'
 mkdir -p "$WORK/shared-mount" && mount -t tmpfs --make-shared tmpfs "$WORK/shared-mount"
 check '-v rshared, rslave, rprivate' '^shared master none $' \

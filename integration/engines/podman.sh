@@ -29,7 +29,7 @@ check 'healthcheck' '^0 $' 'run -d --health-cmd "echo well" --health-interval di
 drop
 check '--init' '^1 [a-z-]*(init|catatonit|tini)' 'run --rm --init --init-path /usr/bin/docker-init bb:1 sh -c "echo 1 \$(cat /proc/1/comm)"'
 check '--cap-drop, --cap-add' 'CapEff:.0000000000002000 ' 'run --rm --cap-drop all --cap-add NET_RAW bb:1 grep CapEff /proc/self/status'
-check '--read-only, --tmpfs' 'Read-only.*written ' 'run --rm --read-only --tmpfs /t bb:1 sh -c "touch /new; echo written >/t/f; cat /t/f"'
+check '--read-only, --tmpfs' 'Read-only.*written ' 'run --rm --read-only --tmpfs /t bb:1 sh -c "exec 2>&1; touch /new; echo written >/t/f; cat /t/f"'
 check '--uidmap' ' 0 +100000 +65536' 'run --rm --uidmap 0:100000:65536 bb:1 sh -c "echo; cat /proc/self/uid_map"'
 check '--privileged' '^mounted ' 'run --rm --privileged bb:1 sh -c "mount -t tmpfs x /tmp && echo mounted"'
 check '--cgroups disabled' '^in ' 'run --rm --cgroups disabled bb:1 echo in'
@@ -47,7 +47,7 @@ spec:
   containers:
   - name: box
     image: localhost/bb:1
-    command: [sh, -c, 'echo "\$WORD"; sleep 1000']
+    command: [/bin/sh, -c, 'echo "\$WORD"; sleep 1000']
     env: [{name: WORD, value: played}]
     resources: {limits: {memory: 64Mi}}
 YAML

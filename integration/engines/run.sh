@@ -77,7 +77,7 @@ JSON
     # Podman asks for limits that root without CAP_SYS_RESOURCE cannot have.
     cat >"$WORK/containers.conf" <<TOML
 [containers]
-default_ulimits = ["nofile=1024:4096", "nproc=1024:4096"]
+default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
 [engine]
 infra_image = "localhost/pause:1"
 events_logger = "file"
