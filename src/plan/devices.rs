@@ -19,6 +19,7 @@ pub struct Device {
     #[serde(flatten)]
     pub node: Node,
     /// Permission bits; `None` leaves those of an existing or bound node.
+    #[serde(serialize_with = "octal")]
     pub mode: Option<u32>,
     /// Owner in the container's ids.
     pub uid: Option<u32>,
@@ -126,4 +127,9 @@ pub fn links() -> Vec<Link> {
         link("dev/stderr", "/proc/self/fd/2"),
         link("dev/ptmx", "pts/ptmx"),
     ]
+}
+
+/// Permissions as chmod(1) takes them, `0666`.
+pub(super) fn octal<S: serde::Serializer>(mode: &Option<u32>, serializer: S) -> Result<S::Ok, S::Error> {
+    mode.map(|mode| format!("{mode:04o}")).serialize(serializer)
 }

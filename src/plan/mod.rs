@@ -226,8 +226,10 @@ fn sysctls(config: &Config) -> Result<Vec<Sysctl>> {
 fn limits<S: serde::Serializer>(plan: &cgroup::Plan, serializer: S) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
     struct Shown<'a> {
-        paths: &'a BTreeMap<String, PathBuf>,
+        paths: BTreeMap<&'a str, &'a PathBuf>,
         settings: &'a [cgroup::Setting],
     }
-    Shown { paths: plan.paths(), settings: plan.settings() }.serialize(serializer)
+    let named = |(controller, path)| (if controller == "" { "v2" } else { controller }, path);
+    let paths = plan.paths().iter().map(|(controller, path)| named((controller.as_str(), path))).collect();
+    Shown { paths, settings: plan.settings() }.serialize(serializer)
 }

@@ -3,7 +3,7 @@
 use crate::bundle::config::{Config, IdMapping, TimeOffset};
 use crate::error::{Error, Result};
 use nix::libc;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -103,6 +103,7 @@ pub enum Origin {
 /// The container's namespaces, and what belongs to them alone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Namespaces {
+    #[serde(flatten, serialize_with = "by_name")]
     origins: [Origin; 8],
     /// Text for `uid_map`, empty without a new user namespace.
     pub uid_map: Vec<IdRange>,
@@ -194,6 +195,10 @@ pub fn on_host(map: &[IdRange], id: u32) -> Option<u32> {
 /// The lines of a map file.
 pub fn map_text(map: &[IdRange]) -> String {
     map.iter().map(|range| format!("{} {} {}\n", range.container, range.host, range.size)).collect()
+}
+
+fn by_name<S: Serializer>(origins: &[Origin; 8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(Kind::ALL.into_iter().map(|kind| (kind.name(), &origins[kind as usize])))
 }
 
 fn ranges(mappings: &[IdMapping]) -> Vec<IdRange> {

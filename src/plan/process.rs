@@ -31,7 +31,7 @@ pub struct Process {
     /// Supplementary groups; always set, also when there are none.
     pub groups: Vec<u32>,
     /// File mode creation mask.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "super::devices::octal")]
     pub umask: Option<u32>,
     /// Capability sets.
     pub capabilities: Sets,
