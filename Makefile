@@ -18,7 +18,7 @@ NEED := integration/need.sh
 SCRIPTS := $(shell find .ci integration tests -type f \( -name '*.sh' -o -path .ci/run \) 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint conformance vm vm-test vm-shell install clean toolchain
+.PHONY: help build demo test lint conformance engines vm vm-test vm-shell install clean toolchain
 
 help: ## this list
 	@echo 'usage: make TARGET'
@@ -49,6 +49,10 @@ lint: toolchain ## format, clippy, a check for aarch64, shellcheck
 
 conformance: build ## the OCI runtime-tools validation suite, compared with the expected results
 	@BERTH=$(BERTH) integration/conformance/run.sh
+
+engines: build ## Docker, containerd and Podman with berth, and with runc as control (ENGINES="docker podman" ONLY=part)
+	@$(NEED) 'run engines' docker.io containerd podman conmon buildah runc busybox-static bsdutils
+	@BERTH=$(BERTH) integration/engines/run.sh
 
 vm: ## build the test machine: pure cgroup v2, systemd, Docker, containerd, Podman
 	@integration/vm/build.sh

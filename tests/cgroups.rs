@@ -387,3 +387,29 @@ fn a_user_namespace_can_manage_its_own_groups_on_v2() {
     }
     bundle.run_sh("mkdir /sys/fs/cgroup/mine && echo made && rmdir /sys/fs/cgroup/mine").ok().prints("made");
 }
+
+#[test]
+fn without_a_cgroup_manager_the_container_stays_in_its_callers_cgroup() {
+    let mut bundle = Bundle::busybox()
+        .without_namespace("cgroup")
+        .without("/linux/cgroupsPath")
+        .without("/linux/resources")
+        .sh("cat /proc/self/cgroup; sleep 1000");
+    bundle.globals = ["--cgroup-manager", "disabled"].map(str::to_string).to_vec();
+    let output = bundle.detached();
+    let own = std::fs::read_to_string("/proc/self/cgroup").unwrap();
+    common::eventually("its cgroups", || (output.stdout_now() == own).then_some(()));
+    assert_eq!(bundle.inside("cat /proc/self/cgroup"), own.trim());
+    bundle.berth(&["pause", &bundle.id]).fails("cgroup");
+    bundle.kill("KILL");
+    bundle.until_status("stopped");
+    bundle.delete();
+    bundle.assert_clean();
+}
+
+#[test]
+fn without_a_cgroup_manager_a_limit_is_refused() {
+    let mut bundle = Bundle::busybox().without("/linux/cgroupsPath").limit("memory/limit", json!(64 << 20));
+    bundle.globals = ["--cgroup-manager", "disabled"].map(str::to_string).to_vec();
+    bundle.run().fails("linux.resources.memory");
+}

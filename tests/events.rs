@@ -137,7 +137,7 @@ fn the_numbers_are_the_kernels() {
     let bundle = Bundle::busybox()
         .limit("memory/limit", json!(64 * MIB))
         .limit("pids/limit", json!(30))
-        .limit("cpu", json!({"cpus": "0", "mems": "0", "quota": 50_000, "period": 100_000}))
+        .limit("cpu", json!({"cpus": "0", "mems": "0", "quota": 10_000, "period": 100_000}))
         .sh("dd if=/dev/zero of=/dev/shm/big bs=1M count=10; echo full; while :; do :; done");
     for controller in ["memory", "pids", "cpu", "cpuset"] {
         if host::controller(controller).is_none() {

@@ -35,14 +35,16 @@ pub use settings::{Setting, Version};
 pub use stats::Stats;
 
 /// Who makes the cgroup.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Driver {
     /// berth itself, by the files of the cgroup file systems.
     #[default]
     Cgroupfs,
-    /// systemd, asked over the bus (`--systemd-cgroup`).
+    /// systemd, asked over the bus.
     Systemd,
+    /// Nobody: the container stays in its caller's cgroup and cannot be limited.
+    Disabled,
 }
 
 /// What the configuration asks for.
@@ -244,10 +246,11 @@ pub trait Cgroup {
 pub fn plan(host: &Host, request: &Request) -> Result<Plan> {
     let devices = devices::Rules::new(&request.resources.devices)?;
     let unit = match request.driver {
-        Driver::Cgroupfs => None,
+        Driver::Cgroupfs | Driver::Disabled => None,
         Driver::Systemd => Some(systemd::Unit::plan(host, request)?),
     };
     let paths = match &unit {
+        None if request.driver == Driver::Disabled => BTreeMap::new(),
         None => paths::cgroupfs(host, request)?,
         Some(unit) => host.below_root(unit.path()),
     };
