@@ -90,7 +90,7 @@ fn may_make(path: &Path) -> bool {
 
 /// cgroup v2, "Delegation Containment": whoever moves a process must be able to write `cgroup.procs` of the innermost
 /// common ancestor.
-fn may_move(own: Option<&PathBuf>, path: &Path) -> bool {
+pub fn may_move(own: Option<&PathBuf>, path: &Path) -> bool {
     let Some(own) = own else { return false };
     let common = path.ancestors().find(|ancestor| own.starts_with(ancestor));
     common.is_some_and(|common| writable(&common.join("cgroup.procs")))

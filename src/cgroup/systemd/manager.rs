@@ -86,6 +86,16 @@ impl Manager {
         self.call("SetUnitProperties", body).map(drop).map_err(Error::from)
     }
 
+    /// Moves a process into a unit, also where the caller may not write the cgroups between.
+    ///
+    /// # Errors
+    /// When systemd refuses.
+    pub fn attach(&mut self, unit: &str, pid: u32) -> Result<()> {
+        let pids = Value::Array("u".into(), vec![Value::Uint32(pid)]);
+        let body = vec![Value::str(unit), Value::str(""), pids];
+        self.call("AttachProcessesToUnit", body).map(drop).map_err(Error::from)
+    }
+
     /// Stops a unit; `false` when there is none.
     ///
     /// # Errors

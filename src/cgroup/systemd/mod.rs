@@ -14,7 +14,7 @@ mod tests;
 
 use super::dbus::Value;
 use super::files::Files;
-use super::{Cgroup, Host, OomWatch, Request, Stats, UnitRecord, tree};
+use super::{Cgroup, Host, OomWatch, Request, Stats, UnitRecord, paths, tree};
 use crate::bundle::config::Resources;
 use crate::error::{Context, During, Error, Result};
 use crate::log;
@@ -130,6 +130,13 @@ impl Scope {
         all
     }
 
+    /// Whether only systemd can move a process here: a user may not write the cgroup above a login session and the
+    /// user's manager (cgroup-v2.rst, "Delegation Containment").
+    fn needs_manager(&self) -> bool {
+        let own = || Host::detect().ok()?.v2?.own().ok();
+        self.record.user && self.files.paths().get("").is_some_and(|dir| !paths::may_move(own().as_ref(), dir))
+    }
+
     /// Changes properties of the unit, if any.
     fn set(&self, properties: &Properties) -> Result<()> {
         if properties.is_empty() {
@@ -190,12 +197,16 @@ impl Cgroup for Scope {
 
     fn entry(&self) -> Result<Option<OwnedFd>> {
         // Before `enter` there is no directory; afterwards `exec` needs one.
-        if self.properties.is_empty() { self.files.entry() } else { Ok(None) }
+        if self.properties.is_empty() && !self.needs_manager() { self.files.entry() } else { Ok(None) }
     }
 
     fn enter(&mut self, pid: Pid) -> Result<()> {
-        if self.properties.is_empty() {
+        if self.properties.is_empty() && !self.needs_manager() {
             return self.files.enter(pid);
+        }
+        if self.properties.is_empty() {
+            let attach = |mut manager: Manager| manager.attach(&self.record.name, pid.as_raw().unsigned_abs());
+            return self.manager().and_then(attach).context(|| format!("systemd unit {}", self.record.name));
         }
         self.start(pid).context(|| format!("systemd unit {}", self.record.name))
     }
