@@ -3,6 +3,8 @@
 # engines that are started here, with directories and sockets of their own. Prints a table; fails when berth does.
 #
 #   BERTH=path [ENGINES="docker podman"] [ONLY=part] integration/engines/run.sh
+#
+# ONLY selects by name; scenarios that look at a container need those before them, which made it.
 set -u
 cd "$(dirname "$0")" || exit 1
 : "${BERTH:?the binary under test}"
