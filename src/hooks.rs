@@ -46,6 +46,8 @@ fn run(hook: &Hook, state: &[u8]) -> Result<()> {
         let (name, value) = entry.split_once('=').unwrap_or((entry, ""));
         command.env(name, value);
     }
+    // `run` blocks signals to pass them on, and --preserve-fds is for the program.
+    crate::sys::process::begin_clean(&mut command);
     let mut child = command.spawn().map_err(|error| Error::io("execve", &error))?;
     let mut output = Vec::new();
     let ended = converse(&mut child, state, deadline, &mut output);

@@ -6,7 +6,7 @@ mod common;
 
 use common::{Bundle, host, json, skip};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -43,7 +43,7 @@ fn archive() -> &'static Result<PathBuf, String> {
 }
 
 /// A bundle with Debian as its root file system.
-fn debian(archive: &PathBuf) -> Bundle {
+fn debian(archive: &Path) -> Bundle {
     let bundle = Bundle::empty().writable().caps(&[
         "CAP_CHOWN",
         "CAP_DAC_OVERRIDE",

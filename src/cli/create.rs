@@ -129,9 +129,11 @@ impl Run {
         let (created, bundle) = self.making.make(global, Then::Run, self.detach)?;
         let Created { entry, state, init, terminal, notify } = created;
         let mut container = Container { entry, state };
+        // Others may work on the container from here on, hooks among them.
+        container.entry.unlock();
         if let Err(error) = start::run_poststart(&container, &bundle.config.hooks.poststart) {
             reap(init.pid);
-            delete::remove(&container)?;
+            delete::remove_stopped(&mut container)?;
             return Err(error);
         }
         let pid = init.pid.as_raw();
@@ -142,13 +144,13 @@ impl Run {
             let init = init.pidfd.try_clone().during(|| "dup")?;
             std::thread::spawn(move || notify.forward(&init, pid).unwrap_or_else(crate::log::warn));
         }
-        // Others may work on the container while it runs.
-        container.entry.unlock();
         let status = foreground.wait(&init, terminal);
         container.report_oom_kills();
-        if !self.keep {
-            container.entry.lock()?;
-            delete::remove(&container)?;
+        if !self.keep
+            && let Err(error) = delete::remove_stopped(&mut container)
+        {
+            // How the program ended is what the caller asked for.
+            crate::log::warn(error);
         }
         status
     }

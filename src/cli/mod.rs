@@ -24,14 +24,16 @@ use crate::container::store::Store;
 use crate::error::{EXEC_FAILURE, Error, FAILURE, Result};
 use crate::log;
 use crate::plan::Options;
-use clap::{Parser, Subcommand, ValueEnum};
+use crate::sys::process;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// An OCI container runtime.
 #[derive(Debug, Parser)]
-#[command(name = "berth", version = version(), max_term_width = 100, after_help = EXIT_STATUS)]
+#[command(name = "berth", version = version(), max_term_width = 100, after_help = EXIT_STATUS, disable_version_flag = true)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -51,7 +53,7 @@ struct Global {
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
     /// Write log messages to this file instead of standard error
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     log: Option<PathBuf>,
     /// Shape of log messages
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
@@ -71,6 +73,9 @@ struct Global {
     /// Accepted for old callers, without effect
     #[arg(long, hide = true, value_name = "PATH")]
     criu: Option<PathBuf>,
+    /// Print the versions of berth and of the specification
+    #[arg(short = 'v', long, action = ArgAction::Version)]
+    version: (),
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -139,6 +144,8 @@ enum Command {
 
 /// Parses the command line, runs the command and returns its exit status.
 pub fn run() -> ExitCode {
+    // A caller that ignores it would have our children reaped by the kernel, and their statuses lost.
+    process::reset_signal(nix::libc::SIGCHLD);
     let args: Vec<OsString> = arguments::normalize(std::env::args_os());
     if args.iter().any(|arg| arg == "create" || arg == "run" || arg == "exec") {
         // Before anything else: what comes now may be seen from inside of a container.
@@ -155,7 +162,10 @@ pub fn run() -> ExitCode {
         }
     };
     let Global { log, log_format, debug, .. } = &cli.global;
-    let result = log::init(log.as_deref(), *log_format, *debug).and_then(|()| dispatch(cli));
+    let result = log::init(log.as_deref(), *log_format, *debug).and_then(|()| {
+        log::debug(|| format!("called with {:?}", std::env::args_os().skip(1).collect::<Vec<_>>()));
+        dispatch(cli)
+    });
     match result {
         Ok(status) => ExitCode::from(status),
         Err(error) => {

@@ -15,6 +15,6 @@ pub struct Start {
 impl Start {
     /// Runs the container's program.
     pub fn run(self, global: &Global) -> Result<()> {
-        start::start(&Container::open_locked(&global.store()?, &self.id)?)
+        start::start(Container::open_locked(&global.store()?, &self.id)?)
     }
 }

@@ -1,13 +1,13 @@
 //! Making a container: everything that surrounds the new process, in order, and undone when a step fails.
 
-use super::launch::{Joins, Launch};
+use super::launch::{self, Joins, Launch};
 use super::notify::{self, NotifySocket};
 use super::state::{Identity, State, Status};
 use super::store::{self, Entry, Store};
-use super::{idmap, sockets};
+use super::{foreground, idmap, sockets};
 use crate::bundle::Bundle;
 use crate::cgroup::{self, Cgroup};
-use crate::error::{Context, During, Error, Result};
+use crate::error::{Error, Result};
 use crate::init::channel::{Channel, Message};
 use crate::init::sources::open_sources;
 use crate::init::{self, Inherited, limits, listener};
@@ -140,6 +140,7 @@ impl Making<'_> {
             joins: &joins,
             cgroup: entry.as_ref().map(AsFd::as_fd),
             late_cgroup_namespace,
+            oom_score: plan.process.oom_score_adj,
         };
         let Some(child) = launch.start(&channel, &inits)? else {
             let inherited = Inherited {
@@ -160,10 +161,12 @@ impl Making<'_> {
         self.state.namespace_paths = namespace_paths(pid);
         self.entry.save(&self.state)?;
 
-        self.settle(pid, &channel, waits, needs_enter)?;
-        let terminal = self.converse(&channel, reports)?;
-        self.complete(pid, &channel, reports, then)?;
-        Ok(terminal)
+        let made = self.settle(pid, &channel, waits, needs_enter).and_then(|()| {
+            let terminal = self.converse(&channel, reports)?;
+            self.complete(pid, &channel, reports, then)?;
+            Ok(terminal)
+        });
+        made.map_err(|error| channel.last_words().unwrap_or(error))
     }
 
     /// What init cannot do for itself. Where it need not wait for that, it goes on meanwhile.
@@ -172,9 +175,9 @@ impl Making<'_> {
         if plan.namespaces.is_new(Kind::User) {
             idmap::write(pid, &plan.namespaces.uid_map, &plan.namespaces.gid_map)?;
         }
-        if !plan.namespaces.is_inherited(Kind::User) {
-            limits::apply_rlimits(&plan.process.rlimits, Some(pid))?;
-            set_oom_score(pid, plan.process.oom_score_adj)?;
+        let joins_user = plan.namespaces.joined(Kind::User).is_some();
+        if plan.namespaces.is_new(Kind::User) || joins_user && !launch::sets_own_oom_score() {
+            launch::set_oom_score(pid, plan.process.oom_score_adj)?;
         }
         process::reset_affinity(pid);
         if needs_enter {
@@ -198,7 +201,10 @@ impl Making<'_> {
                 }
                 Some(Message::Terminal(master)) => match &reports.console_socket {
                     Some(path) => sockets::send_terminal(path, &master)?,
-                    None => terminal = Some(master),
+                    None => {
+                        foreground::prepare(&master)?;
+                        terminal = Some(master);
+                    }
                 },
                 Some(Message::Ready) => return Ok(terminal),
                 Some(Message::Failed(error)) => return Err(error),
@@ -216,6 +222,10 @@ impl Making<'_> {
 
     /// The point of no return: the container is there, and init goes on.
     fn complete(&mut self, pid: Pid, channel: &Channel, reports: &Reports, then: Then) -> Result<()> {
+        if !self.plan.namespaces.is_inherited(Kind::User) {
+            // Not before: mounts and devices need more than a program may be allowed.
+            limits::apply_rlimits(&self.plan.process.rlimits, Some(pid))?;
+        }
         self.state.complete = true;
         self.entry.save(&self.state)?;
         if let (Some(path), Some(init)) = (&reports.pidfd_socket, &self.init) {
@@ -282,18 +292,6 @@ pub fn wait_for_program(channel: &Channel) -> Result<()> {
         Some(Message::Failed(error)) => Err(error),
         Some(message) => Err(Error::new(format!("init sent {message:?} out of turn"))),
     }
-}
-
-/// Sets how readily the kernel kills the process; from outside, because in a user namespace it may not lower it.
-///
-/// # Errors
-/// When the kernel refuses.
-pub fn set_oom_score(pid: Pid, score: Option<i32>) -> Result<()> {
-    let Some(score) = score else { return Ok(()) };
-    let path = format!("/proc/{pid}/oom_score_adj");
-    std::fs::write(&path, score.to_string())
-        .during(|| format!("write {score} to {path}"))
-        .context(|| "process.oomScoreAdj")
 }
 
 fn namespace_paths(pid: Pid) -> std::collections::BTreeMap<String, String> {

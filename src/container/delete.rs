@@ -4,8 +4,9 @@ use super::state::Status;
 use super::store::{Entry, Store};
 use super::{Container, store};
 use crate::error::{Error, Result};
+use crate::sys::process;
 use crate::{hooks, log};
-use nix::errno::Errno;
+use std::os::fd::AsFd;
 
 /// Deletes a stopped container; with `force` any, and one that does not exist is fine.
 ///
@@ -17,8 +18,12 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<()> {
         Err(_) if force && !store.root().join(id).exists() => return Ok(()),
         result => result?,
     };
+    if force {
+        kill_init(&entry);
+    }
     match entry.lock() {
-        Err(error) if force && error.errno() == Some(Errno::ENOENT) => return Ok(()),
+        // Another berth was quicker.
+        Err(_) if force && entry.is_gone() => return Ok(()),
         result => result?,
     }
     let state = match entry.load() {
@@ -35,9 +40,30 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<()> {
     remove(&container)
 }
 
+/// Before the lock: a `start` that waits for the container holds it, and ends with init.
+fn kill_init(entry: &Entry) {
+    if let Some(init) = entry.load().ok().and_then(|state| state.init())
+        && let Ok(pidfd) = init.open()
+    {
+        let _ = process::pidfd_send_signal(pidfd.as_fd(), nix::libc::SIGKILL);
+    }
+}
+
 fn remove_unreadable(entry: &Entry, error: &Error) -> Result<()> {
     log::debug(|| format!("removing {} although: {error}", entry.path().display()));
     entry.remove()
+}
+
+/// Removes a container that `run` has made, unless somebody else has already.
+///
+/// # Errors
+/// As [`remove`].
+pub fn remove_stopped(container: &mut Container) -> Result<()> {
+    match container.entry.lock() {
+        Err(_) if container.entry.is_gone() => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => remove(container),
+    }
 }
 
 /// Kills what is left, removes the cgroup and the directory, runs the poststop hooks.

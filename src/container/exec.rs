@@ -1,9 +1,9 @@
 //! `exec`: another process in a container that runs.
 
-use super::create::{Reports, set_oom_score, wait_for_program};
-use super::launch::by_intermediate;
+use super::create::{Reports, wait_for_program};
+use super::launch::{by_intermediate, set_oom_score};
 use super::state::Status;
-use super::{Container, sockets};
+use super::{Container, foreground, sockets};
 use crate::bundle::config::{Config, ExecCpuAffinity};
 use crate::cgroup::Cgroup;
 use crate::error::{Context, During, Error, Result};
@@ -165,11 +165,8 @@ impl Starting<'_> {
         };
         let pid = child.pid;
         self.child = Some(child);
-        if self.entrance.namespaces.contains(CloneFlags::CLONE_NEWUSER) {
-            limits::apply_rlimits(&self.entrance.process.rlimits, Some(pid))?;
-            if self.entrance.oom_score_from_outside() {
-                set_oom_score(pid, self.entrance.process.oom_score_adj)?;
-            }
+        if self.entrance.oom_score_from_outside() {
+            set_oom_score(pid, self.entrance.process.oom_score_adj)?;
         }
         self.cgroup.enter(pid)?;
         self.set_affinity(pid)?;
@@ -250,7 +247,10 @@ impl Starting<'_> {
             match channel.receive()? {
                 Some(Message::Terminal(master)) => match &reports.console_socket {
                     Some(path) => sockets::send_terminal(path, &master)?,
-                    None => terminal = Some(master),
+                    None => {
+                        foreground::prepare(&master)?;
+                        terminal = Some(master);
+                    }
                 },
                 Some(Message::Ready) => return Ok(terminal),
                 Some(Message::Failed(error)) => return Err(error),
@@ -262,6 +262,10 @@ impl Starting<'_> {
 
     fn complete(&self, channel: &Channel, reports: &Reports, agent: Option<&plan::Listener>) -> Result<()> {
         let Some(child) = &self.child else { return Err(Error::new("exec made no process")) };
+        if self.entrance.has_user_namespace() {
+            // Raising a hard limit needs the host's CAP_SYS_RESOURCE. Not before: a low limit would stop the steps so far.
+            limits::apply_rlimits(&self.entrance.process.rlimits, Some(child.pid))?;
+        }
         if let Some(path) = &reports.pidfd_socket {
             sockets::send_pidfd(path, &child.pidfd)?;
         }

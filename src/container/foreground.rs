@@ -1,7 +1,7 @@
 //! Staying with a process until it ends: its signals, its terminal, its exit status (`run`, `exec` without --detach).
 
 use crate::error::{During, Error, Result};
-use crate::sys::{clone::Child, tty};
+use crate::sys::{clone::Child, process, tty};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
@@ -34,6 +34,10 @@ impl Foreground {
             [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGILL, Signal::SIGFPE, Signal::SIGABRT, Signal::SIGTRAP]
         {
             set.remove(signal);
+        }
+        // Under nohup(1) it stays ignored: blocked, it would arrive here all the same.
+        if process::is_ignored(libc::SIGHUP) {
+            set.remove(Signal::SIGHUP);
         }
         sigprocmask(SigmaskHow::SIG_SETMASK, Some(&set), None).during(|| "sigprocmask")?;
         let signals =
@@ -83,7 +87,7 @@ impl Foreground {
                 (libc::SIGPIPE | libc::SIGTTIN | libc::SIGTTOU | libc::SIGURG, _) => {}
                 _ => {
                     // It may have ended just now; then the next turn finds that.
-                    let _ = crate::sys::process::pidfd_send_signal(child.pidfd.as_fd(), signal);
+                    let _ = process::pidfd_send_signal(child.pidfd.as_fd(), signal);
                 }
             }
         }
@@ -98,10 +102,32 @@ fn reap(main: Pid) -> Result<Option<u8>> {
         match waitpid(None, Some(WaitPidFlag::WNOHANG | WaitPidFlag::__WALL)) {
             Ok(WaitStatus::Exited(pid, code)) if pid == main => status = Some(code as u8),
             Ok(WaitStatus::Signaled(pid, signal, _)) if pid == main => status = Some(128 + signal as i32 as u8),
-            Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(status),
+            Ok(WaitStatus::StillAlive) => return Ok(status),
+            Err(Errno::ECHILD) if status.is_some() => return Ok(status),
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(Error::sys("waitpid", errno)),
         }
+    }
+}
+
+/// Gives a terminal that this process will show the caller's size and line ends; before the program runs.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn prepare(master: &OwnedFd) -> Result<()> {
+    // As runc: the program's line ends reach the caller as it wrote them.
+    if let Ok(mut settings) = tcgetattr(master) {
+        settings.output_flags.remove(OutputFlags::ONLCR);
+        tcsetattr(master, SetArg::TCSANOW, &settings).during(|| "tcsetattr of the pty")?;
+    }
+    copy_size(master.as_fd());
+    Ok(())
+}
+
+/// A caller without a terminal has no size to give.
+fn copy_size(master: BorrowedFd) {
+    if let Ok(size) = tty::size(std::io::stdin().as_fd()) {
+        let _ = tty::set_size(master, size);
     }
 }
 
@@ -122,11 +148,6 @@ const CAPACITY: usize = 32 << 10;
 impl Relay {
     fn new(master: OwnedFd) -> Result<Self> {
         fcntl(&master, FcntlArg::F_SETFL(OFlag::O_NONBLOCK | OFlag::O_RDWR)).during(|| "fcntl")?;
-        // As runc: the program's line ends reach the caller as it wrote them.
-        if let Ok(mut settings) = tcgetattr(&master) {
-            settings.output_flags.remove(OutputFlags::ONLCR);
-            tcsetattr(&master, SetArg::TCSANOW, &settings).during(|| "tcsetattr of the pty")?;
-        }
         let stdin = std::io::stdin();
         let mut restore = None;
         if stdin.is_terminal() {
@@ -149,10 +170,8 @@ impl Relay {
     }
 
     fn resize(&self) {
-        if self.restore.is_some()
-            && let Ok(size) = tty::size(std::io::stdin().as_fd())
-        {
-            let _ = tty::set_size(self.master.as_fd(), size);
+        if self.restore.is_some() {
+            copy_size(self.master.as_fd());
         }
     }
 
@@ -230,7 +249,7 @@ impl Drop for Relay {
 }
 
 fn standard<'fd>(number: i32) -> BorrowedFd<'fd> {
-    crate::sys::process::standard_stream(number)
+    process::standard_stream(number)
 }
 
 fn is_ready(fd: BorrowedFd, events: PollFlags) -> bool {

@@ -5,7 +5,7 @@ use super::state::Status;
 use crate::error::{Context, Error, Result};
 use crate::plan::namespaces::Kind;
 use crate::plan::namespaces::Namespaces;
-use crate::sys::process::pidfd_send_signal;
+use crate::sys::process::{pidfd_open, pidfd_send_signal};
 use nix::errno::Errno;
 use nix::libc;
 use std::os::fd::AsFd;
@@ -47,7 +47,7 @@ fn kill_every(container: &Container, signal: i32) -> Result<()> {
         return container.kill_all();
     }
     for pid in container.cgroup()?.pids()? {
-        match nix::sys::signal::kill(pid, None).and_then(|()| send(pid.as_raw(), signal)) {
+        match send(pid, signal) {
             Ok(()) | Err(Errno::ESRCH) => {}
             Err(errno) => {
                 return Err(
@@ -59,9 +59,8 @@ fn kill_every(container: &Container, signal: i32) -> Result<()> {
     Ok(())
 }
 
-fn send(pid: i32, signal: i32) -> nix::Result<()> {
-    let pidfd = crate::sys::process::pidfd_open(nix::unistd::Pid::from_raw(pid))?;
-    pidfd_send_signal(pidfd.as_fd(), signal)
+fn send(pid: nix::unistd::Pid, signal: i32) -> nix::Result<()> {
+    pidfd_send_signal(pidfd_open(pid)?.as_fd(), signal)
 }
 
 /// Whether the container sees the processes of its caller, or of the container that it joined.

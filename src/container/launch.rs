@@ -115,6 +115,8 @@ pub struct Launch<'a> {
     pub cgroup: Option<BorrowedFd<'a>>,
     /// Whether init makes its cgroup namespace itself, after it was moved.
     pub late_cgroup_namespace: bool,
+    /// See [`sets_own_oom_score`].
+    pub oom_score: Option<i32>,
 }
 
 impl Launch<'_> {
@@ -125,11 +127,13 @@ impl Launch<'_> {
     pub fn start(&self, channel: &Channel, inits: &Channel) -> Result<Option<Child>> {
         let restore = self.enter_for_children()?;
         let child = match self.joins.intermediate {
-            false => self.clone_directly(),
+            false => self.clone(0, self.cgroup),
             true => self.clone_by_intermediate(channel, inits),
         };
-        if let Ok(Some(_)) | Err(_) = child {
-            restore.run()?;
+        match child {
+            Ok(None) if self.joins.intermediate => {}
+            Ok(None) => self.join_rest(inits),
+            _ => restore.run()?,
         }
         child
     }
@@ -143,12 +147,12 @@ impl Launch<'_> {
         Kind::ALL.into_iter().filter(new).fold(0, |flags, kind| flags | kind.flag())
     }
 
-    fn clone_directly(&self) -> Result<Option<Child>> {
-        let child = self.clone(0, self.cgroup)?;
-        if child.is_none() {
-            self.joins.enter(|kind| !matches!(kind, Kind::Pid | Kind::Time))?;
+    /// In the new process: what fails here must not go on as if this were the parent.
+    fn join_rest(&self, inits: &Channel) {
+        if let Err(error) = self.joins.enter(|kind| !matches!(kind, Kind::Pid | Kind::Time)) {
+            let _ = inits.send(&Message::Failed(error));
+            process::exit_now(1);
         }
-        Ok(child)
     }
 
     fn clone(&self, extra: i32, cgroup: Option<BorrowedFd>) -> Result<Option<Child>> {
@@ -174,6 +178,14 @@ impl Launch<'_> {
 
     fn clone_by_intermediate(&self, channel: &Channel, inits: &Channel) -> Result<Option<Child>> {
         by_intermediate(self.cgroup, channel, inits, || {
+            // Processes in a joined user namespace may have every capability over one that enters it: they must not
+            // look into it, who still holds the host's file descriptors (CVE-2016-9962).
+            if self.joins.get(Kind::User).is_some() {
+                if sets_own_oom_score() {
+                    set_oom_score(nix::unistd::getpid(), self.oom_score)?;
+                }
+                process::set_dumpable(false).during(|| "prctl(PR_SET_DUMPABLE)")?;
+            }
             self.joins.enter(|_| true)?;
             self.clone(nix::libc::CLONE_PARENT, None)
         })
@@ -198,6 +210,25 @@ impl Launch<'_> {
         }
         Ok(restore)
     }
+}
+
+/// Whether who enters a user namespace must set its score itself: the file of a process that is not dumpable belongs to
+/// root. Root does it from outside.
+pub fn sets_own_oom_score() -> bool {
+    !nix::unistd::geteuid().is_root()
+}
+
+/// Sets how readily the kernel kills the process; from outside, because in a user namespace it may not lower it.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn set_oom_score(pid: Pid, score: Option<i32>) -> Result<()> {
+    let Some(score) = score else { return Ok(()) };
+    let path = format!("/proc/{pid}/oom_score_adj");
+    std::fs::write(&path, score.to_string())
+        .during(|| format!("write {score} to {path}"))
+        .context(|| "process.oomScoreAdj")
+        .map_err(|error| error.hint("Lowering it needs CAP_SYS_RESOURCE on the host."))
 }
 
 /// A process of ours enters namespaces, makes the wanted one as our child (`CLONE_PARENT`), tells its pid and ends.

@@ -67,10 +67,11 @@ impl Container {
         }
         if !self.state.complete {
             Status::Creating
+        } else if self.cgroup().and_then(|cgroup| cgroup.is_frozen()).unwrap_or(false) {
+            // Also before `start`, which would wait for a frozen init without end.
+            Status::Paused
         } else if self.entry.waits_for_start() {
             Status::Created
-        } else if self.cgroup().and_then(|cgroup| cgroup.is_frozen()).unwrap_or(false) {
-            Status::Paused
         } else {
             Status::Running
         }
@@ -99,10 +100,7 @@ impl Container {
     /// When init has ended: "container not running", which engines look for.
     pub fn init(&self) -> Result<OwnedFd> {
         let gone = || Error::new("container not running").context(self.state.id.clone());
-        let init = self.state.init().ok_or_else(gone)?;
-        let pidfd = process::pidfd_open(init.pid).map_err(|_| gone())?;
-        // Looked at after the fd was opened: the fd is init's, or there is another start time.
-        if init.is_alive() { Ok(pidfd) } else { Err(gone()) }
+        self.state.init().ok_or_else(gone)?.open().map_err(|_| gone())
     }
 
     /// Says that the kernel has killed processes because memory ran out: nobody else does.

@@ -7,8 +7,10 @@ use crate::bundle::config::{Config, Mount};
 use crate::error::{Context, During, Error, Result};
 use crate::sys::process;
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::os::fd::{AsFd, OwnedFd};
+use nix::sys::stat::Mode;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -75,8 +77,11 @@ impl NotifySocket {
     pub fn of(container: &Path) -> Result<Option<Self>> {
         let directory = container.join(DIRECTORY);
         let Some(caller) = socket_of_caller().filter(|_| directory.exists()) else { return Ok(None) };
-        let path = directory.join(SOCKET);
-        let name = || path.display().to_string();
+        let name = || directory.join(SOCKET).display().to_string();
+        // An address has 107 bytes: the path of a directory may be longer than that.
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let place = open(&directory, flags, Mode::empty()).during(|| "open").context(name)?;
+        let path = format!("/proc/self/fd/{}/{SOCKET}", place.as_raw_fd());
         let inside = UnixDatagram::bind(&path).during(|| "bind").context(name)?;
         // The container's user need not be root.
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).during(|| "chmod").context(name)?;
@@ -135,7 +140,7 @@ pub fn pass_listen_fds(process: &mut crate::bundle::config::Process, preserve: u
     for number in 3..total.saturating_add(3).min(1 << 16) {
         if !process::is_open(number as i32) {
             let error = Error::new(format!("fd {number} is not open"));
-            return Err(error.context(if number < 3 + preserve { "--preserve-fds" } else { "LISTEN_FDS" }));
+            return Err(error.context(if number - 3 < preserve { "--preserve-fds" } else { "LISTEN_FDS" }));
         }
     }
     if count > 0 {

@@ -49,7 +49,13 @@ fn is_sealed(file: &OwnedFd) -> bool {
 }
 
 fn sealed_copy(own: OwnedFd) -> Result<OwnedFd> {
-    let copy = memfd_create(c"berth", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING).during(|| "memfd_create")?;
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    // Where vm.memfd_noexec is set, it must be asked for; kernels before 6.3 do not know the flag.
+    let copy = match memfd_create(c"berth", flags | MFdFlags::from_bits_retain(nix::libc::MFD_EXEC)) {
+        Err(Errno::EINVAL) => memfd_create(c"berth", flags),
+        result => result,
+    };
+    let copy = copy.during(|| "memfd_create")?;
     let mut copy = File::from(copy);
     std::io::copy(&mut File::from(own), &mut copy).during(|| "copy /proc/self/exe")?;
     let seals = SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;

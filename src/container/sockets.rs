@@ -1,13 +1,12 @@
 //! Telling the caller about a process: its pid, its pidfd, its terminal.
 
 use crate::error::{Context, During, Result};
-use crate::init::channel::send_with_fds;
+use crate::init::channel::{connect, send_with_fds};
 use nix::unistd::Pid;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 /// Writes the pid in decimal, without a newline; readers see the whole number or no file.
@@ -45,6 +44,6 @@ pub fn send_pidfd(path: &Path, pidfd: &OwnedFd) -> Result<()> {
 
 fn send(path: &Path, option: &str, payload: &[u8], fd: &OwnedFd) -> Result<()> {
     let name = || format!("{option} {}", path.display());
-    let socket = UnixStream::connect(path).during(|| "connect").context(name)?;
+    let socket = connect(path).context(name)?;
     send_with_fds(socket.as_fd(), &[payload], &[fd.as_fd()]).during(|| "sendmsg").context(name)
 }

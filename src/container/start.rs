@@ -8,18 +8,18 @@ use crate::bundle::config::Hook;
 use crate::error::{Context, During, Error, Result};
 use crate::{hooks, log};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat};
+use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::Mode;
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// Lets init execute its program, and runs the poststart hooks.
 ///
 /// # Errors
 /// When the container is not in state created, or its program cannot be executed.
-pub fn start(container: &Container) -> Result<()> {
+pub fn start(mut container: Container) -> Result<()> {
     let id = &container.state.id;
     match container.status() {
         Status::Created => {}
@@ -29,17 +29,22 @@ pub fn start(container: &Container) -> Result<()> {
         Status::Creating => {
             return Err(Error::new("cannot start a container that is being created").context(id.clone()));
         }
-        Status::Running | Status::Paused => {
+        Status::Running => {
             return Err(Error::new("cannot start an already running container").context(id.clone()));
+        }
+        Status::Paused => {
+            return Err(Error::new("cannot start a container that is paused").context(id.clone()));
         }
     }
     let init = container.init()?;
     let notify = NotifySocket::of(container.entry.path())?;
-    open_door(container, &init)?;
+    open_door(&container, &init)?;
+    // From here on others may work on it: it may be long until the container is ready, and hooks may call us.
+    container.entry.unlock();
     if let Some(notify) = notify {
         notify.forward(&init, container.state.init_process_pid)?;
     }
-    run_poststart(container, &container.config()?.hooks.poststart)
+    run_poststart(&container, &container.config()?.hooks.poststart)
 }
 
 /// Runs the poststart hooks; when one fails the container is stopped (runtime.md "Lifecycle").
@@ -56,11 +61,17 @@ pub fn run_poststart(container: &Container, hooks: &[Hook]) -> Result<()> {
 
 /// Init blocks in opening the FIFO for writing until we open it for reading. The writer's end closes when the program
 /// is executed; before that, init writes why it could not be.
+///
+/// The FIFO's name, which says that init waits, goes first: were we killed in between, a second `start` would wait for
+/// a writer that never comes.
 fn open_door(container: &Container, init: &OwnedFd) -> Result<()> {
     let entry = &container.entry;
     let name = || entry.path().join(EXEC_FIFO).display().to_string();
-    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let door = openat(entry.directory(), EXEC_FIFO, flags, Mode::empty()).during(|| "open").context(name)?;
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let fifo = entry.open_exec_fifo()?;
+    entry.remove_file(EXEC_FIFO)?;
+    let path = format!("/proc/self/fd/{}", fifo.as_raw_fd());
+    let door = open(path.as_str(), flags, Mode::empty()).during(|| "open").context(name)?;
     let mut message = Vec::new();
     loop {
         let mut fds = [PollFd::new(door.as_fd(), PollFlags::POLLIN), PollFd::new(init.as_fd(), PollFlags::POLLIN)];
@@ -81,7 +92,6 @@ fn open_door(container: &Container, init: &OwnedFd) -> Result<()> {
             break;
         }
     }
-    entry.remove_file(EXEC_FIFO)?;
     if message.is_empty() {
         return Ok(());
     }

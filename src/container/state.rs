@@ -4,11 +4,14 @@ use crate::bundle::config::{Config, Resources};
 use crate::cgroup;
 use crate::error::{Context, Error, Result};
 use crate::log::rfc3339_nanos;
+use crate::sys::process;
+use nix::errno::Errno;
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -55,24 +58,49 @@ impl Identity {
     pub fn of(pid: Pid) -> Result<Self> {
         let path = format!("/proc/{pid}/stat");
         let text = std::fs::read_to_string(&path).map_err(|error| Error::io("read", &error).context(path.clone()))?;
-        let (_, start) = parse_stat(&text).ok_or_else(|| Error::new("is malformed").context(path))?;
-        Ok(Self { pid, start })
+        let stat = parse_stat(&text).ok_or_else(|| Error::new("is malformed").context(path))?;
+        Ok(Self { pid, start: stat.start })
     }
 
-    /// Whether the process still runs; a zombie does not.
+    /// A fd of the process, if it still runs, that stays with it whatever becomes of its pid.
+    ///
+    /// # Errors
+    /// ESRCH when it has ended.
+    pub fn open(self) -> Result<OwnedFd, Errno> {
+        let pidfd = process::pidfd_open(self.pid)?;
+        // Looked at after the fd was opened: the fd is the process's, or there is another start time.
+        if self.is_alive() { Ok(pidfd) } else { Err(Errno::ESRCH) }
+    }
+
+    /// Whether the process still runs; a zombie does not, unless other threads go on without the first.
     pub fn is_alive(self) -> bool {
         std::fs::read_to_string(format!("/proc/{}/stat", self.pid))
             .ok()
             .and_then(|text| parse_stat(&text))
-            .is_some_and(|(state, start)| start == self.start && !matches!(state, 'Z' | 'X'))
+            .is_some_and(|stat| stat.start == self.start && !stat.is_dead())
     }
 }
 
-/// State and start time of a line of `/proc/<pid>/stat`; the program's name in it may contain anything.
-fn parse_stat(text: &str) -> Option<(char, u64)> {
+/// What counts of a line of `/proc/<pid>/stat`.
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    state: char,
+    threads: u32,
+    start: u64,
+}
+
+impl Stat {
+    fn is_dead(&self) -> bool {
+        matches!(self.state, 'Z' | 'X') && self.threads < 2
+    }
+}
+
+/// The program's name in the line may contain anything.
+fn parse_stat(text: &str) -> Option<Stat> {
     let mut fields = text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;
-    Some((state, fields.nth(18)?.parse().ok()?))
+    let threads = fields.nth(16)?.parse().ok()?;
+    Some(Stat { state, threads, start: fields.nth(1)?.parse().ok()? })
 }
 
 /// The contents of `state.json`. The keys that others read are runc's.
@@ -227,8 +255,14 @@ mod tests {
     #[test]
     fn stat_is_read_after_the_name() {
         let line = "7 (a) b (c) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4711 1 1";
-        assert_eq!(parse_stat(line), Some(('S', 4711)));
+        assert_eq!(parse_stat(line), Some(Stat { state: 'S', threads: 1, start: 4711 }));
         assert_eq!(parse_stat("7 (a"), None);
+    }
+
+    #[test]
+    fn a_zombie_with_other_threads_is_alive() {
+        assert!(Stat { state: 'Z', threads: 1, start: 0 }.is_dead());
+        assert!(!Stat { state: 'Z', threads: 2, start: 0 }.is_dead());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::state::State;
 use crate::error::{Context, During, Error, Result};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, Flock, FlockArg, OFlag, openat};
-use nix::sys::stat::{FileStat, Mode, fstat, mkdirat};
+use nix::sys::stat::{Mode, fstat, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -181,8 +181,12 @@ impl Entry {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        let FileStat { st_nlink, .. } = fstat(&self.directory).during(|| "fstat")?;
-        if st_nlink == 0 { Err(unknown(&self.id)) } else { Ok(()) }
+        if self.is_gone() { Err(unknown(&self.id)) } else { Ok(()) }
+    }
+
+    /// Whether the directory has been removed since it was opened.
+    pub fn is_gone(&self) -> bool {
+        fstat(&self.directory).is_ok_and(|stat| stat.st_nlink == 0)
     }
 
     /// Lets other berths change this container.
@@ -263,13 +267,20 @@ impl Entry {
         // Writable for all: init opens it as the container's user. The directory keeps everybody else out.
         let mode = Mode::from_bits_truncate(0o622);
         nix::unistd::mkfifoat(&self.directory, EXEC_FIFO, mode).during(|| what("mkfifo"))?;
-        let fifo =
-            openat(&self.directory, EXEC_FIFO, OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())
-                .during(|| what("open"))?;
+        let fifo = self.open_exec_fifo()?;
         // The umask took bits away.
         nix::sys::stat::fchmodat(&self.directory, EXEC_FIFO, mode, nix::sys::stat::FchmodatFlags::FollowSymlink)
             .during(|| what("chmod"))?;
         Ok(fifo)
+    }
+
+    /// Opens that pipe without being its reader or writer.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn open_exec_fifo(&self) -> Result<OwnedFd> {
+        openat(&self.directory, EXEC_FIFO, OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())
+            .during(|| format!("open {}", self.path.join(EXEC_FIFO).display()))
     }
 
     /// Whether init still waits for `start`.

@@ -7,10 +7,13 @@ use crate::error::{During, Error, Result};
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg, socketpair,
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, recvmsg, sendmsg,
+    setsockopt, socket, socketpair, sockopt,
 };
+use nix::sys::time::TimeVal;
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 /// What one side tells the other.
 #[derive(Debug)]
@@ -25,8 +28,6 @@ pub enum Message {
     Terminal(OwnedFd),
     /// From init: all that can fail before the program's start has been done.
     Ready,
-    /// From init: the system calls of the program will be notified here.
-    Listener(OwnedFd),
     /// From init: it gives up.
     Failed(Error),
 }
@@ -35,8 +36,10 @@ pub enum Message {
 #[derive(Debug)]
 pub struct Channel(OwnedFd);
 
-/// Largest message in bytes; longer error texts are cut.
+/// Largest packet in bytes; a longer message travels in several.
 const LARGEST: usize = 32 << 10;
+/// Tag of a packet that the next one continues.
+const MORE: u8 = 255;
 
 impl Channel {
     /// Both ends, close-on-exec.
@@ -60,11 +63,17 @@ impl Channel {
             Message::BeforePivot => (2, Vec::new(), None),
             Message::Terminal(fd) => (3, Vec::new(), Some(fd.as_fd())),
             Message::Ready => (4, Vec::new(), None),
-            Message::Listener(fd) => (5, Vec::new(), Some(fd.as_fd())),
-            Message::Failed(error) => (6, error.encode(), None),
+            Message::Failed(error) => (5, error.encode(), None),
         };
-        let payload = &payload[..payload.len().min(LARGEST - 1)];
-        send_with_fds(self.0.as_fd(), &[&[tag], payload], fd.as_slice()).during(|| "send to the other side of create")
+        let send = |tag: u8, part: &[u8], fds: &[BorrowedFd]| {
+            send_with_fds(self.0.as_fd(), &[&[tag], part], fds).during(|| "send to the other side of create")
+        };
+        let mut rest = payload.as_slice();
+        while let Some((part, tail)) = rest.split_at_checked(LARGEST - 1).filter(|(_, tail)| !tail.is_empty()) {
+            send(MORE, part, &[])?;
+            rest = tail;
+        }
+        send(tag, rest, fd.as_slice())
     }
 
     /// Waits for a message; `None` when the other side is gone.
@@ -83,26 +92,42 @@ impl Channel {
         self.take(MsgFlags::MSG_DONTWAIT)
     }
 
+    /// Why the other side has failed, if it said so: nearer to the cause than what its end makes fail here.
+    pub fn last_words(&self) -> Option<Error> {
+        while let Ok(Some(message)) = self.try_receive() {
+            if let Message::Failed(error) = message {
+                return Some(error);
+            }
+        }
+        None
+    }
+
     fn take(&self, flags: MsgFlags) -> Result<Option<Message>> {
         let mut bytes = vec![0u8; LARGEST];
-        let (length, fd) = match receive_with_fd(self.0.as_fd(), &mut bytes, flags) {
-            Err(Errno::EAGAIN) => return Ok(None),
-            result => result.during(|| "receive")?,
-        };
-        let Some((tag, payload)) = bytes[..length].split_first() else {
-            return Ok(None);
+        let mut payload = Vec::new();
+        let (tag, fd) = loop {
+            let (length, fd) = match receive_with_fd(self.0.as_fd(), &mut bytes, flags) {
+                Err(Errno::EAGAIN) => return Ok(None),
+                result => result.during(|| "receive")?,
+            };
+            let Some((tag, part)) = bytes[..length].split_first() else {
+                return Ok(None);
+            };
+            payload.extend_from_slice(part);
+            if *tag != MORE {
+                break (*tag, fd);
+            }
         };
         let message = match (tag, fd) {
-            (0, None) => Message::Proceed(payload.to_vec()),
-            (1, None) => match payload.try_into() {
+            (0, None) => Message::Proceed(payload),
+            (1, None) => match payload.as_slice().try_into() {
                 Ok(pid) => Message::Born(i32::from_le_bytes(pid)),
                 Err(_) => return Err(Error::new("malformed message")),
             },
             (2, None) => Message::BeforePivot,
             (3, Some(fd)) => Message::Terminal(fd),
             (4, None) => Message::Ready,
-            (5, Some(fd)) => Message::Listener(fd),
-            (6, None) => Message::Failed(Error::decode(payload)),
+            (5, None) => Message::Failed(Error::decode(&payload)),
             _ => return Err(Error::new("unexpected message")),
         };
         Ok(Some(message))
@@ -124,6 +149,20 @@ impl AsFd for Channel {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
+}
+
+/// Connects to a Unix socket of the caller.
+///
+/// # Errors
+/// When nobody listens, or who listens does not accept in time.
+pub fn connect(path: &Path) -> Result<OwnedFd> {
+    /// Seconds. Only a full backlog makes it wait.
+    const PATIENCE: i64 = 10;
+    let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).during(|| "socket")?;
+    setsockopt(&socket, sockopt::SendTimeout, &TimeVal::new(PATIENCE, 0)).during(|| "setsockopt(SO_SNDTIMEO)")?;
+    let address = UnixAddr::new(path).during(|| "address")?;
+    nix::sys::socket::connect(socket.as_raw_fd(), &address).during(|| "connect")?;
+    Ok(socket)
 }
 
 /// Sends bytes and file descriptors as one message; never raises SIGPIPE.
@@ -200,9 +239,12 @@ mod tests {
     }
 
     #[test]
-    fn a_huge_error_is_cut() {
+    fn a_huge_message_arrives_whole() {
         let (one, other) = Channel::pair().unwrap();
-        one.send(&Message::Failed(Error::new("x".repeat(1 << 20)))).unwrap();
-        assert!(matches!(other.receive().unwrap(), Some(Message::Failed(_))));
+        let text = vec![b'x'; 1 << 20];
+        let sent = text.clone();
+        let sender = std::thread::spawn(move || one.send(&Message::Proceed(sent)));
+        assert_eq!(other.wait_to_proceed().unwrap(), text);
+        sender.join().unwrap().unwrap();
     }
 }

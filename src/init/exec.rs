@@ -4,6 +4,7 @@ use super::channel::Channel;
 use super::procfs::ProcFs;
 use super::program::{self, Program};
 use super::{Inherited, identity, limits, terminal};
+use crate::container::launch;
 use crate::error::{Context, During, Result};
 use crate::plan::process::Process;
 use crate::security::seccomp::Filter;
@@ -42,6 +43,10 @@ impl Entrance {
     /// # Errors
     /// When the container has ended, or the kernel refuses.
     pub fn enter(&self, for_children: CloneFlags) -> Result<()> {
+        if self.has_user_namespace() && !self.oom_score_from_outside() {
+            // As long as the file is ours: that of a process that is not dumpable belongs to root.
+            launch::set_oom_score(nix::unistd::getpid(), self.process.oom_score_adj)?;
+        }
         // The container's processes must not look into this one: CVE-2016-9962.
         sys::set_dumpable(false).during(|| "prctl(PR_SET_DUMPABLE)")?;
         setns(&self.init, self.namespaces | for_children)
@@ -66,7 +71,6 @@ impl Entrance {
 
 fn set_up<'plan>(entrance: &'plan Entrance, channel: &Channel, waits: bool) -> Result<Program<'plan>> {
     let process = &entrance.process;
-    let from_outside = entrance.oom_score_from_outside();
     if waits {
         channel.wait_to_proceed()?; // the cgroup and limits come from outside
     }
@@ -86,8 +90,6 @@ fn set_up<'plan>(entrance: &'plan Entrance, channel: &Channel, waits: bool) -> R
     let terminal = terminal::open(&root, process, channel)?;
     if !entrance.has_user_namespace() {
         limits::apply_rlimits(&process.rlimits, None)?;
-    }
-    if !from_outside {
         limits::set_oom_score(&procfs, process)?;
     }
     limits::apply(process)?;

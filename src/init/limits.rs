@@ -77,7 +77,10 @@ pub fn apply_rlimits(limits: &[Rlimit], pid: Option<Pid>) -> Result<()> {
 /// When the value is lower than this process may go.
 pub fn set_oom_score(procfs: &ProcFs, process: &Process) -> Result<()> {
     let Some(score) = process.oom_score_adj else { return Ok(()) };
-    procfs.write_self("oom_score_adj", &score.to_string()).context(|| "process.oomScoreAdj")
+    procfs
+        .write_self("oom_score_adj", &score.to_string())
+        .context(|| "process.oomScoreAdj")
+        .map_err(|error| error.hint("Lowering it needs CAP_SYS_RESOURCE on the host."))
 }
 
 /// Sets scheduling, priorities, memory policy, personality and umask.

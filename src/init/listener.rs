@@ -1,14 +1,13 @@
 //! Notified system calls: the filter's listener goes to the agent before any call of ours can be notified
 //! (config-linux.md "Seccomp", seccomp_unotify(2)).
 
-use super::channel::send_with_fds;
-use crate::error::{During, Error, Result};
+use super::channel::{connect, send_with_fds};
+use crate::error::{Error, Result};
 use crate::plan::Listener;
 use crate::security::seccomp::Filter;
 use crate::sys::seccomp;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use serde_json::{Value, json};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 /// Connects to the agent.
@@ -16,15 +15,11 @@ use std::sync::atomic::{AtomicI32, Ordering};
 /// # Errors
 /// When nobody listens.
 pub fn connect_agent(listener: &Listener) -> Result<OwnedFd> {
-    let fail = |error: Error| {
+    connect(&listener.path).map_err(|error| {
         error
             .context(format!("linux.seccomp.listenerPath {}", listener.path.display()))
             .hint("An agent must listen on this Unix socket before the container is created.")
-    };
-    let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).during(|| "socket")?;
-    let address = UnixAddr::new(&listener.path).during(|| "address").map_err(fail)?;
-    connect(socket.as_raw_fd(), &address).during(|| "connect").map_err(fail)?;
-    Ok(socket)
+    })
 }
 
 /// The message that comes with the listener, "ContainerProcessState".

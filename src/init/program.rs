@@ -104,7 +104,7 @@ impl<'plan> Program<'plan> {
     fn last_steps(&self, state: &[u8], agent: Option<OwnedFd>) -> Result<Errno> {
         let first = 3 + self.process.preserve_fds;
         sys::close_on_exec_from(first).during(|| "close_range")?;
-        sys::reset_ignored_signals().during(|| "sigaction")?;
+        sys::reset_ignored_signals();
         sys::unblock_signals().during(|| "sigprocmask")?;
         // The hooks of the program's side are found in the image: its restrictions are theirs.
         self.load_filter(state, agent)?;

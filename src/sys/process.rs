@@ -46,11 +46,6 @@ pub fn set_child_subreaper() -> Result<()> {
     prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0).map(drop)
 }
 
-/// Asks for `signal` when the parent dies, `PR_SET_PDEATHSIG`; 0 takes the request back.
-pub fn set_parent_death_signal(signal: c_int) -> Result<()> {
-    prctl(libc::PR_SET_PDEATHSIG, signal as c_ulong, 0).map(drop)
-}
-
 /// Keeps the permitted capabilities over the next change of user ids, `PR_SET_KEEPCAPS`.
 pub fn set_keep_capabilities(keep: bool) -> Result<()> {
     prctl(libc::PR_SET_KEEPCAPS, keep.into(), 0).map(drop)
@@ -104,13 +99,6 @@ pub fn close_all_but<'fd>(first: u32, keep: impl Iterator<Item = &'fd BorrowedFd
 pub fn close_on_exec_from(first: u32) -> Result<()> {
     // SAFETY: no pointers.
     check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) }).map(drop)
-}
-
-/// Takes over an fd that the caller's caller passed by number; fails when it is not open.
-pub fn inherited_fd(fd: RawFd) -> Result<OwnedFd> {
-    nix::fcntl::fcntl(borrow(fd), nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC))?;
-    // SAFETY: it is open, and passing it by number is how the parent process gave it to this one.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Makes `fd` the standard stream `number` (0 to 2).
@@ -242,18 +230,40 @@ pub fn unblock_signals() -> Result<()> {
 }
 
 /// Gives every ignored signal its default action back: an ignored signal stays ignored over execve(2).
-pub fn reset_ignored_signals() -> Result<()> {
-    for number in 1..=libc::SIGRTMAX() {
-        // SAFETY: sigaction is plain old data, and both structures live until the calls return.
-        unsafe {
-            let mut action: libc::sigaction = std::mem::zeroed();
-            if libc::sigaction(number, std::ptr::null(), &raw mut action) == 0 && action.sa_sigaction == libc::SIG_IGN {
-                action.sa_sigaction = libc::SIG_DFL;
-                libc::sigaction(number, &raw const action, std::ptr::null_mut());
-            }
-        }
+pub fn reset_ignored_signals() {
+    (1..=libc::SIGRTMAX()).filter(|signal| is_ignored(*signal)).for_each(reset_signal);
+}
+
+/// Whether this process ignores a signal, as nohup(1) makes it ignore SIGHUP.
+pub fn is_ignored(signal: c_int) -> bool {
+    // SAFETY: sigaction is plain old data and lives until the call returns.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &raw mut action) == 0 && action.sa_sigaction == libc::SIG_IGN
     }
-    Ok(())
+}
+
+/// Gives a signal its default action.
+pub fn reset_signal(signal: c_int) {
+    // SAFETY: sigaction is plain old data and lives until the call returns; zero is the default action, without flags.
+    unsafe {
+        let action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, &raw const action, std::ptr::null_mut());
+    }
+}
+
+/// Makes a command begin with no signal blocked and with no fd but its standard streams, whatever this process has
+/// blocked or passes on.
+pub fn begin_clean(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    // SAFETY: both are single system calls, which is allowed between fork and execve.
+    unsafe {
+        command.pre_exec(|| {
+            // Fails only under a system call filter, where a hook has nothing but what the program gets too.
+            let _ = close_on_exec_from(3);
+            Ok(unblock_signals()?)
+        });
+    }
 }
 
 /// Brings a network interface of this name up, netdevice(7) `SIOCSIFFLAGS`.

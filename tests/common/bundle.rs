@@ -223,6 +223,10 @@ impl Bundle {
     pub fn write(&self) {
         if !self.written {
             let text = serde_json::to_string_pretty(&self.config).expect("JSON");
+            // A berth that is starting may be reading it.
+            if fs::read_to_string(self.dir().join("config.json")).is_ok_and(|there| there == text) {
+                return;
+            }
             fs::write(self.dir().join("config.json"), text).expect("config.json can be written");
         }
     }
