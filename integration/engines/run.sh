@@ -113,7 +113,7 @@ stop_engines() {
     done
     awk -v work="$WORK/" 'index($2, work) == 1 {print $2}' /proc/mounts | sort -r | xargs -r umount -l
     rm -rf "$WORK"
-    rmdir /sys/fs/cgroup/*/{docker,libpod_parent,default,mine} 2>/dev/null
+    find /sys/fs/cgroup/*/{docker,libpod_parent,default,mine} -depth -type d -exec rmdir {} + 2>/dev/null
 }
 
 trap stop_engines EXIT
