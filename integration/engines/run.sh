@@ -3,6 +3,8 @@
 # engines that are started here, with directories and sockets of their own. Prints a table; fails when berth does.
 #
 #   BERTH=path [ENGINES="docker podman"] [ONLY=part] integration/engines/run.sh
+#
+# ONLY selects by name; scenarios that look at a container need those before them, which made it.
 set -u
 cd "$(dirname "$0")" || exit 1
 : "${BERTH:?the binary under test}"
@@ -111,7 +113,7 @@ stop_engines() {
     done
     awk -v work="$WORK/" 'index($2, work) == 1 {print $2}' /proc/mounts | sort -r | xargs -r umount -l
     rm -rf "$WORK"
-    rmdir /sys/fs/cgroup/*/{docker,libpod_parent,default,mine} 2>/dev/null
+    find /sys/fs/cgroup/*/{docker,libpod_parent,default,mine} -depth -type d -exec rmdir {} + 2>/dev/null
 }
 
 trap stop_engines EXIT
