@@ -229,7 +229,10 @@ fn limits<S: serde::Serializer>(plan: &cgroup::Plan, serializer: S) -> Result<S:
         paths: BTreeMap<&'a str, &'a PathBuf>,
         settings: &'a [cgroup::Setting],
     }
-    let named = |(controller, path)| (if controller == "" { "v2" } else { controller }, path);
-    let paths = plan.paths().iter().map(|(controller, path)| named((controller.as_str(), path))).collect();
+    let paths = plan.paths().iter().map(|(controller, path)| match controller.as_str() {
+        "" => ("v2", path),
+        controller => (controller, path),
+    });
+    let paths = paths.collect();
     Shown { paths, settings: plan.settings() }.serialize(serializer)
 }
