@@ -162,7 +162,11 @@ impl Making<'_> {
         self.entry.save(&self.state)?;
 
         let made = self.settle(pid, &channel, waits, needs_enter).and_then(|()| {
-            let terminal = self.converse(&channel, reports)?;
+            let terminal = until_ready(&channel, reports, || {
+                self.hooks_ran = true;
+                self.run_hooks()?;
+                Ok(self.state.for_hooks(Status::Creating))
+            })?;
             self.complete(pid, &channel, reports, then)?;
             Ok(terminal)
         });
@@ -187,31 +191,6 @@ impl Making<'_> {
         // On v1 the rules are in force one by one: until the last is there, init could not make its devices.
         self.cgroup.apply_devices()?;
         if waits { channel.send(&Message::Proceed(Vec::new())) } else { Ok(()) }
-    }
-
-    /// Answers init until it is ready.
-    fn converse(&mut self, channel: &Channel, reports: &Reports) -> Result<Option<OwnedFd>> {
-        let mut terminal = None;
-        loop {
-            match channel.receive()? {
-                Some(Message::BeforePivot) => {
-                    self.hooks_ran = true;
-                    self.run_hooks()?;
-                    channel.send(&Message::Proceed(self.state.for_hooks(Status::Creating)))?;
-                }
-                Some(Message::Terminal(master)) => match &reports.console_socket {
-                    Some(path) => sockets::send_terminal(path, &master)?,
-                    None => {
-                        foreground::prepare(&master)?;
-                        terminal = Some(master);
-                    }
-                },
-                Some(Message::Ready) => return Ok(terminal),
-                Some(Message::Failed(error)) => return Err(error),
-                Some(message) => return Err(Error::new(format!("init sent {message:?} out of turn"))),
-                None => return Err(Error::new("the container's init died before its program was ready")),
-            }
-        }
     }
 
     fn run_hooks(&self) -> Result<()> {
@@ -278,6 +257,35 @@ impl Making<'_> {
         }
         if let Err(error) = self.entry.remove() {
             log::warn(error);
+        }
+    }
+}
+
+/// Answers a process until it is ready for its program: `before_pivot` runs hooks and gives the state for the others.
+/// Returns the other end of its terminal, unless `--console-socket` got it.
+///
+/// # Errors
+/// What the process could not do.
+pub fn until_ready(
+    channel: &Channel,
+    reports: &Reports,
+    mut before_pivot: impl FnMut() -> Result<Vec<u8>>,
+) -> Result<Option<OwnedFd>> {
+    let mut terminal = None;
+    loop {
+        match channel.receive()? {
+            Some(Message::BeforePivot) => channel.send(&Message::Proceed(before_pivot()?))?,
+            Some(Message::Terminal(master)) => match &reports.console_socket {
+                Some(path) => sockets::send_terminal(path, &master)?,
+                None => {
+                    foreground::prepare(&master)?;
+                    terminal = Some(master);
+                }
+            },
+            Some(Message::Ready) => return Ok(terminal),
+            Some(Message::Failed(error)) => return Err(error),
+            Some(message) => return Err(Error::new(format!("the new process sent {message:?} out of turn"))),
+            None => return Err(Error::new("the new process died before its program was ready")),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! `exec`: another process in a container that runs.
 
-use super::create::{Reports, wait_for_program};
+use super::create::{Reports, until_ready, wait_for_program};
 use super::launch::{by_intermediate, set_oom_score};
 use super::state::Status;
-use super::{Container, foreground, sockets};
+use super::{Container, sockets};
 use crate::bundle::config::{Config, ExecCpuAffinity};
 use crate::cgroup::Cgroup;
 use crate::error::{Context, During, Error, Result};
@@ -78,7 +78,7 @@ pub fn exec(container: &Container, request: Request, options: &Options, reports:
     let cgroup = request.cgroups.iter().try_fold(container.cgroup()?, |cgroup, path| cgroup.sub(path))?;
     let mut starting = Starting { container, entrance, cgroup, affinity: affinity.unwrap_or_default(), child: None };
     let started = starting.make(&namespaces, connection).and_then(|channel| {
-        let terminal = starting.converse(&channel, reports)?;
+        let terminal = until_ready(&channel, reports, || Err(Error::new("exec has no hooks")))?;
         starting.complete(&channel, reports, agent.as_ref())?;
         Ok(terminal)
     });
@@ -239,25 +239,6 @@ impl Starting<'_> {
         };
         let mask = scheduling::mask(cpus).context(|| "process.execCPUAffinity.final")?;
         process::set_affinity(pid, &mask).during(|| "sched_setaffinity").context(|| "process.execCPUAffinity.final")
-    }
-
-    fn converse(&mut self, channel: &Channel, reports: &Reports) -> Result<Option<OwnedFd>> {
-        let mut terminal = None;
-        loop {
-            match channel.receive()? {
-                Some(Message::Terminal(master)) => match &reports.console_socket {
-                    Some(path) => sockets::send_terminal(path, &master)?,
-                    None => {
-                        foreground::prepare(&master)?;
-                        terminal = Some(master);
-                    }
-                },
-                Some(Message::Ready) => return Ok(terminal),
-                Some(Message::Failed(error)) => return Err(error),
-                Some(message) => return Err(Error::new(format!("the process sent {message:?} out of turn"))),
-                None => return Err(Error::new("the process died before its program was ready")),
-            }
-        }
     }
 
     fn complete(&self, channel: &Channel, reports: &Reports, agent: Option<&plan::Listener>) -> Result<()> {
