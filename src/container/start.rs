@@ -11,8 +11,6 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::Mode;
-use std::fs::File;
-use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// Lets init execute its program, and runs the poststart hooks.
@@ -79,17 +77,20 @@ fn open_door(container: &Container, init: &OwnedFd) -> Result<()> {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(Error::sys("poll", errno)),
         }
-        let (opened, ended) = (fds[0].any().unwrap_or(false), fds[1].any().unwrap_or(false));
+        // The end of a writer shows only when there was one: init came to the door.
+        let ended = fds[1].any().unwrap_or(false);
+        let opened = fds[0].any().unwrap_or(false)
+            || ended && poll(&mut fds[..1], PollTimeout::ZERO).is_ok_and(|ready| ready > 0);
         if opened {
             let mut chunk = [0; 4096];
-            match (&mut &File::from(door.try_clone().during(|| "dup")?)).read(&mut chunk) {
+            match nix::unistd::read(&door, &mut chunk) {
                 Ok(0) => break,
                 Ok(count) => message.extend_from_slice(&chunk[..count]),
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(Error::io("read", &error).context(name())),
+                Err(Errno::EAGAIN | Errno::EINTR) => {}
+                Err(errno) => return Err(Error::sys("read", errno).context(name())),
             }
         } else if ended {
-            break;
+            return Err(Error::new("container not running: its init was killed before it could start the program"));
         }
     }
     if message.is_empty() {
