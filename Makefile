@@ -37,7 +37,7 @@ demo: build ## run two containers and show what they get, with the commands as t
 	@BERTH=$(BERTH) integration/demo.sh
 
 test: toolchain ## unit and integration tests on this machine (SUITE="exec cgroups" TEST=part TEST_THREADS=n)
-	@$(NEED) 'make bundles' busybox-static
+	@$(NEED) 'make bundles and look at them' busybox-static iproute2 mmdebstrap procps uidmap
 	@TARGET=$(TARGET) integration/test.sh
 
 lint: toolchain ## format, clippy, a check for aarch64, shellcheck
