@@ -276,7 +276,14 @@ pub fn until_ready(
         match channel.receive()? {
             Some(Message::BeforePivot) => channel.send(&Message::Proceed(before_pivot()?))?,
             Some(Message::Terminal(master)) => match &reports.console_socket {
-                Some(path) => sockets::send_terminal(path, &master)?,
+                Some(path) => {
+                    let sent = sockets::send_terminal(path, &master);
+                    if sent.is_err() {
+                        // Stays open until we end: init would see its terminal die, and report that instead.
+                        std::mem::forget(master);
+                    }
+                    sent?;
+                }
                 None => {
                     foreground::prepare(&master)?;
                     terminal = Some(master);

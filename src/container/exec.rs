@@ -1,7 +1,7 @@
 //! `exec`: another process in a container that runs.
 
 use super::create::{Reports, until_ready, wait_for_program};
-use super::launch::{by_intermediate, set_oom_score};
+use super::launch::{by_intermediate, no_more_processes, set_oom_score};
 use super::state::Status;
 use super::{Container, sockets};
 use crate::bundle::config::{Config, ExecCpuAffinity};
@@ -209,7 +209,7 @@ impl Starting<'_> {
             if !for_children.is_empty() {
                 setns(&self.entrance.init, for_children).during(|| "setns").context(|| "joining the time namespace")?;
             }
-            return clone3(0, cgroup.as_ref().map(AsFd::as_fd)).during(|| "clone3");
+            return clone3(0, cgroup.as_ref().map(AsFd::as_fd)).map_err(no_more_processes);
         }
         // What is in the container's PID namespace must have nothing of the host any more, neither root directory nor
         // file descriptors: a container with CAP_SYS_PTRACE looks into every process that it sees (CVE-2016-9962).
@@ -220,7 +220,7 @@ impl Starting<'_> {
             log::close();
             process::close_all_but(3 + entrance.process.preserve_fds, keep.iter().flatten())
                 .during(|| "close_range")?;
-            clone3(nix::libc::CLONE_PARENT as u64, None).during(|| "clone3")
+            clone3(nix::libc::CLONE_PARENT as u64, None).map_err(no_more_processes)
         });
         if matches!(child, Ok(None)) {
             self.entrance.entered = true;

@@ -171,7 +171,7 @@ impl Launch<'_> {
             }
             Errno::EPERM => error.hint("Unprivileged user namespaces may be switched off on this host."),
             Errno::ENOSPC => error.hint("A limit of /proc/sys/user/max_*_namespaces is reached."),
-            Errno::EAGAIN => error.hint("The limit of processes (RLIMIT_NPROC or pids.max) is reached."),
+            Errno::EAGAIN => no_more_processes(errno).context("linux.namespaces"),
             _ => error,
         }
     }
@@ -231,6 +231,15 @@ pub fn set_oom_score(pid: Pid, score: Option<i32>) -> Result<()> {
         .map_err(|error| error.hint("Lowering it needs CAP_SYS_RESOURCE on the host."))
 }
 
+/// The error of a `clone3` that asked for nothing special.
+pub fn no_more_processes(errno: nix::errno::Errno) -> Error {
+    let error = Error::sys("clone3", errno);
+    match errno {
+        nix::errno::Errno::EAGAIN => error.hint("The limit of processes (RLIMIT_NPROC or pids.max) is reached."),
+        _ => error,
+    }
+}
+
 /// A process of ours enters namespaces, makes the wanted one as our child (`CLONE_PARENT`), tells its pid and ends.
 /// Returns `None` in the wanted one.
 ///
@@ -242,7 +251,7 @@ pub fn by_intermediate(
     inits: &Channel,
     enter_and_clone: impl FnOnce() -> Result<Option<Child>>,
 ) -> Result<Option<Child>> {
-    let Some(intermediate) = clone3(0, cgroup).during(|| "clone3")? else {
+    let Some(intermediate) = clone3(0, cgroup).map_err(no_more_processes)? else {
         let message = match enter_and_clone() {
             Ok(None) => return Ok(None),
             Ok(Some(child)) => Message::Born(child.pid.as_raw()),
