@@ -1,6 +1,7 @@
 //! What berth remembers of a container, and what it tells others about it (runtime.md "State").
 
 use crate::bundle::config::{Config, Resources};
+use crate::bundle::validate::OCI_VERSION;
 use crate::cgroup;
 use crate::error::{Context, Error, Result};
 use crate::log::rfc3339_nanos;
@@ -14,9 +15,6 @@ use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::SystemTime;
-
-/// The specification's version that berth implements.
-pub const OCI_VERSION: &str = "1.3.0";
 
 /// Where in its life a container is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use super::rootfs::open_file;
 use crate::error::{Context, During, Error, Result};
 use crate::plan::process::Process;
 use crate::security::caps;
-use crate::sys::caps::Held;
+use crate::sys::caps::{Held, keep};
 use crate::sys::process as sys;
 use nix::errno::Errno;
 use std::io::{BufRead, BufReader};
@@ -34,14 +34,14 @@ pub fn become_root() -> Result<()> {
 pub fn assume(process: &Process, keep_for_filter: bool) -> Result<Option<Held>> {
     caps::apply_bounding(&process.capabilities)?;
     // Without it the change of the user id would clear all sets.
-    sys::set_keep_capabilities(true).during(|| "prctl(PR_SET_KEEPCAPS)")?;
+    keep(true).during(|| "prctl(PR_SET_KEEPCAPS)")?;
     set_groups(process)?;
     let unmapped = |field: &'static str| {
         move |error: Error| error.context(field).hint("The user namespace of the container must map this id.")
     };
     sys::set_gid(process.gid).during(|| format!("setresgid {}", process.gid)).map_err(unmapped("process.user.gid"))?;
     sys::set_uid(process.uid).during(|| format!("setresuid {}", process.uid)).map_err(unmapped("process.user.uid"))?;
-    sys::set_keep_capabilities(false).during(|| "prctl(PR_SET_KEEPCAPS)")?;
+    keep(false).during(|| "prctl(PR_SET_KEEPCAPS)")?;
     if !keep_for_filter {
         caps::apply(&process.capabilities)?;
         return Ok(None);

@@ -46,11 +46,6 @@ pub fn set_child_subreaper() -> Result<()> {
     prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0).map(drop)
 }
 
-/// Keeps the permitted capabilities over the next change of user ids, `PR_SET_KEEPCAPS`.
-pub fn set_keep_capabilities(keep: bool) -> Result<()> {
-    prctl(libc::PR_SET_KEEPCAPS, keep.into(), 0).map(drop)
-}
-
 /// Sets the real, effective and saved user id of this thread.
 ///
 /// The C library's function would signal all threads; there is one.
