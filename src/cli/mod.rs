@@ -198,9 +198,10 @@ fn dispatch(cli: Cli) -> Result<u8> {
     }
 }
 
-/// What `--version` prints: a line each for berth and the specification.
+/// What `--version` prints after the name: a line each for berth and the specification. Docker looks for the word
+/// `version`, and calls what lacks it an unknown format.
 fn version() -> &'static str {
-    concat!(env!("CARGO_PKG_VERSION"), "\nspec: 1.3.0")
+    concat!("version ", env!("CARGO_PKG_VERSION"), "\nspec: 1.3.0")
 }
 
 /// Prints to standard output; a reader who has gone is no failure.
