@@ -230,7 +230,9 @@ fn check_executable(path: &CStr) -> Result<(), Errno> {
 /// Why the kernel did not execute the file: it only says ENOENT, EACCES or ENOEXEC.
 fn explain(path: &CStr, process: &Process, errno: Errno) -> Error {
     let shown = path.to_string_lossy();
-    let error = Error::sys("execve", errno).context(format!("exec: {shown:?}"));
+    // execve(2) says EACCES for a directory too, and engines make exit status 126 of these words.
+    let said = if errno == Errno::EISDIR { Errno::EACCES } else { errno };
+    let error = Error::sys("execve", said).context(format!("exec: {shown:?}"));
     let start = beginning(path);
     match errno {
         Errno::ENOENT => match interpreter(&start) {
@@ -250,7 +252,7 @@ fn explain(path: &CStr, process: &Process, errno: Errno) -> Error {
              without noexec.",
             process.uid
         )),
-        Errno::EISDIR => error.hint("A directory cannot be executed."),
+        Errno::EISDIR => error.hint("It is a directory."),
         Errno::E2BIG => error.hint("process.args and process.env together are too large."),
         _ => error,
     }
