@@ -18,7 +18,7 @@ NEED := integration/need.sh
 SCRIPTS := $(shell find .ci integration tests -type f \( -name '*.sh' -o -path .ci/run \) 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint conformance engines vm vm-test vm-shell install clean toolchain
+.PHONY: help build demo test lint conformance engines vm vm-test vm-shell bench install clean toolchain
 
 help: ## this list
 	@echo 'usage: make TARGET'
@@ -42,8 +42,8 @@ test: toolchain ## unit and integration tests on this machine (SUITE="exec cgrou
 
 lint: toolchain ## format, clippy, a check for aarch64, shellcheck
 	@$(NEED) 'check the code' shellcheck component:fmt component:clippy target:aarch64-unknown-linux-musl
-	cargo fmt --check
-	cargo clippy --locked --quiet --target $(TARGET) --all-targets -- -D warnings
+	cargo fmt --all --check
+	cargo clippy --locked --quiet --target $(TARGET) --workspace --all-targets -- -D warnings
 	cargo check --locked --quiet --target aarch64-unknown-linux-musl
 	shellcheck -x $(SCRIPTS)
 
@@ -62,6 +62,11 @@ vm-test: build ## all tests of tests/, with the release binary, in the test mach
 
 vm-shell: build ## a prompt in the test machine, berth in PATH
 	@BERTH=$(BERTH) integration/vm/shell.sh
+
+bench: build ## measure berth, runc, crun, youki on a quiet machine (ONLY=run,exec ROUNDS=n BENCH_FORCE=1 COMPARE="old=path")
+	@$(NEED) 'measure' busybox-static jq strace valgrind musl-tools gcc linux-libc-dev
+	@cargo build --release --locked --quiet --target $(TARGET) -p berth-bench
+	@BERTH=$(BERTH) DRIVER=$(TARGET_DIR)/$(TARGET)/release/berth-bench OUT=$(TARGET_DIR)/bench integration/bench/run.sh
 
 install: build ## install to $(DESTDIR)$(PREFIX)/bin
 	install -D -m 755 $(BERTH) $(DESTDIR)$(PREFIX)/bin/berth

@@ -1,0 +1,63 @@
+//! Instructions of berth's own code.
+
+use std::process::Command;
+
+use crate::bench::{Bench, wait_gone};
+use crate::book::Section;
+use crate::clock::Failure;
+use crate::subject::Subject;
+
+/// Counted by callgrind, which is repeatable to some instructions. It cannot follow `clone3`, so `create` is seen up to
+/// the plan.
+pub fn measure(bench: &Bench) -> Section {
+    let mut section = Section::new(
+        "instructions of our own code",
+        "thousands",
+        "Of berth in user mode, by callgrind. `plan` reads, checks and plans a configuration, as `create` and `run` do \
+         first; the process that becomes the container cannot be followed.",
+    );
+    for subject in bench.runtimes().into_iter().filter(Subject::is_berth) {
+        if let Err(failure) = count(bench, &subject, &mut section) {
+            section.failures.push((subject.name.clone(), failure));
+        }
+    }
+    section
+}
+
+fn count(bench: &Bench, subject: &Subject, section: &mut Section) -> Result<(), Failure> {
+    let mut add = |row: &str, arguments: &[&str]| -> Result<(), Failure> {
+        let instructions = callgrind(bench, &subject.command(arguments))?;
+        section.add(row, &subject.name, instructions / 1e3);
+        Ok(())
+    };
+    add("--version", &["--version"])?;
+    add("plan, default configuration", &["plan", "--bundle", &bench.bundle("default")])?;
+    add("plan, Docker's configuration", &["plan", "--bundle", &bench.bundle("docker")])?;
+    let id = bench.id();
+    let (_, init) = bench.create(subject, &bench.bundle("hold"), &id)?;
+    let rest = (|| {
+        add("start", &["start", &id])?;
+        add("state", &["state", &id])?;
+        add("list, of one", &["list"])?;
+        add("kill", &["kill", &id, "KILL"])?;
+        wait_gone(init)?;
+        add("delete", &["delete", &id])
+    })();
+    if rest.is_err() {
+        bench.discard(subject, &id);
+    }
+    rest
+}
+
+fn callgrind(bench: &Bench, command: &Command) -> Result<f64, Failure> {
+    let log = bench.work.join("callgrind");
+    let mut valgrind = Command::new("valgrind");
+    valgrind.args(["--tool=callgrind", "--trace-children=yes", "--callgrind-out-file=/dev/null"]);
+    valgrind.arg(format!("--log-file={}", log.display()));
+    valgrind.arg(command.get_program()).args(command.get_args());
+    bench.clock.time(&mut valgrind)?;
+    let text = std::fs::read_to_string(&log).map_err(|error| format!("{}: {error}", log.display()))?;
+    let counts = text.lines().filter_map(|line| line.split_once("Collected : ")?.1.trim().parse::<f64>().ok());
+    let sum: f64 = counts.sum();
+    if sum > 0.0 { Ok(sum) } else { Err("callgrind counted nothing".to_owned()) }
+}
