@@ -12,6 +12,7 @@
 //! unsafe code: typed wrappers of the system calls that `nix` lacks.
 
 pub mod bundle;
+pub mod caller;
 pub mod cgroup;
 pub mod cli;
 pub mod container;

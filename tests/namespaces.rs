@@ -325,6 +325,31 @@ fn an_unprivileged_user_can_run_a_container() {
     output.ok().prints("0\nhello\n");
 }
 
+/// Rootless Podman calls from a user namespace in which the user is root.
+#[test]
+fn root_of_a_users_namespace_has_the_users_directory() {
+    if !host::has("setpriv") {
+        skip!("the host has no setpriv");
+    }
+    let mut bundle = rootless(Bundle::busybox().sleeping()).without_namespace("user");
+    bundle = bundle.without("/linux/uidMappings").without("/linux/gidMappings");
+    bundle.write();
+    let session = bundle.path("session");
+    fs::create_dir(&session).unwrap();
+    common::bundle::chown_all(&session, 4321, 4321);
+    let program = host::binary();
+    let berth = |user: &str, words: &[&str]| {
+        let around = ["setpriv", "--reuid", "4321", "--regid", "4321", "--clear-groups", "unshare", "-Ur"];
+        let all = around.into_iter().chain([program.to_str().unwrap()]).chain(words.iter().copied());
+        Cmd::new(&bundle.path("scratch"), all).env("XDG_RUNTIME_DIR", &session).env("USER", user).output()
+    };
+    berth("tester", &["run", "-d", "--bundle", &bundle.place("bundle"), &bundle.id]).ok();
+    assert!(session.join("berth").join(&bundle.id).join("state.json").exists());
+    assert_eq!(berth("tester", &["state", &bundle.id]).ok().json()["status"], "running");
+    berth("root", &["state", &bundle.id]).fails("does not exist|/run/berth");
+    berth("tester", &["delete", "--force", &bundle.id]).ok();
+}
+
 #[test]
 fn an_unprivileged_user_maps_ranges_with_newuidmap() {
     if !host::has("setpriv") || !host::has("newuidmap") {

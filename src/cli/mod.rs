@@ -95,7 +95,7 @@ impl Global {
         let rootless = match self.rootless {
             Rootless::True => true,
             Rootless::False => false,
-            Rootless::Auto => !nix::unistd::geteuid().is_root(),
+            Rootless::Auto => crate::caller::is_a_user(),
         };
         Options {
             driver: if self.systemd_cgroup { Driver::Systemd } else { self.cgroup_manager.unwrap_or_default() },

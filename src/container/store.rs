@@ -4,6 +4,7 @@
 //! berth removes and makes anew is never mistaken for the one that was opened.
 
 use super::state::State;
+use crate::caller;
 use crate::error::{Context, During, Error, Result};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, Flock, FlockArg, OFlag, openat};
@@ -41,8 +42,8 @@ impl Store {
     pub fn new(root: Option<PathBuf>) -> Result<Self> {
         let root = match root {
             Some(root) => std::path::absolute(root).during(|| "--root")?,
-            None if nix::unistd::geteuid().is_root() => "/run/berth".into(),
-            None => match std::env::var_os("XDG_RUNTIME_DIR").filter(|path| !path.is_empty()) {
+            None if !caller::is_a_user() => "/run/berth".into(),
+            None => match caller::runtime_directory() {
                 Some(directory) => Path::new(&directory).join("berth"),
                 None => return Err(Error::new("XDG_RUNTIME_DIR is not set").hint("Set it, or give --root.")),
             },

@@ -161,15 +161,9 @@ fn user_namespace(namespaces: &Namespaces) -> UserNamespace<'_> {
     match namespaces.origin(Kind::User) {
         namespaces::Origin::New => UserNamespace::New,
         namespaces::Origin::Join(path) => UserNamespace::Join(path),
-        namespaces::Origin::Inherit if in_initial_user_namespace() => UserNamespace::Initial,
+        namespaces::Origin::Inherit if crate::caller::in_initial_user_namespace() => UserNamespace::Initial,
         namespaces::Origin::Inherit => UserNamespace::Inherited,
     }
-}
-
-/// Whether all ids are mapped to themselves, as in the machine's first user namespace.
-fn in_initial_user_namespace() -> bool {
-    std::fs::read_to_string("/proc/self/uid_map")
-        .is_ok_and(|map| map.split_ascii_whitespace().eq(["0", "0", "4294967295"]))
 }
 
 /// The program's filter and its agent; also for `exec`.

@@ -1,6 +1,7 @@
 //! Puts the program on a cgroup, in place of the one of before.
 
 use super::{Rules, program};
+use crate::caller;
 use crate::error::{During, Error, Result};
 use crate::log;
 use crate::sys::bpf::{self, Insn};
@@ -30,16 +31,11 @@ pub fn apply_v2(cgroup: BorrowedFd<'_>, rules: &Rules) -> Result<()> {
 /// Whether `error` only says that the caller's user namespace is not trusted with device rules and these can be left.
 pub(super) fn may_do_without(error: &Error, rules: &Rules) -> bool {
     let refused = matches!(error.errno(), Some(Errno::EPERM | Errno::EACCES));
-    let skip = refused && !rules.denies_something() && !in_initial_user_namespace();
+    let skip = refused && !rules.denies_something() && !caller::is_root_of_the_host();
     if skip {
         log::debug(|| format!("device rules skipped in a user namespace: {error}"));
     }
     skip
-}
-
-fn in_initial_user_namespace() -> bool {
-    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    nix::unistd::geteuid().is_root() && map.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
 fn replace(cgroup: BorrowedFd<'_>, program: Option<&[Insn]>) -> Result<()> {

@@ -1,0 +1,32 @@
+//! Who calls berth: root of the host, root of a user namespace, or a user.
+
+use std::ffi::{OsStr, OsString};
+
+/// Whether all ids are mapped to themselves, as in the machine's first user namespace.
+pub fn in_initial_user_namespace() -> bool {
+    std::fs::read_to_string("/proc/self/uid_map")
+        .is_ok_and(|map| map.split_ascii_whitespace().eq(["0", "0", "4294967295"]))
+}
+
+/// Whether the caller is root with all rights on the host.
+pub fn is_root_of_the_host() -> bool {
+    nix::unistd::geteuid().is_root() && in_initial_user_namespace()
+}
+
+/// Whether the caller is a user, with a runtime directory and a systemd of the user's own.
+///
+/// Rootless engines call from a user namespace in which the user is root: then the session that they pass on tells. Root
+/// of a system container, which is in a user namespace too, has none.
+pub fn is_a_user() -> bool {
+    if !nix::unistd::geteuid().is_root() {
+        return true;
+    }
+    !is_root_of_the_host()
+        && runtime_directory().is_some()
+        && std::env::var_os("USER").as_deref() != Some(OsStr::new("root"))
+}
+
+/// `XDG_RUNTIME_DIR`, if it is set.
+pub fn runtime_directory() -> Option<OsString> {
+    std::env::var_os("XDG_RUNTIME_DIR").filter(|path| !path.is_empty())
+}
