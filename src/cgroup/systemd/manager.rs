@@ -40,23 +40,24 @@ impl Manager {
 
     /// Starts a transient unit and waits until its job is done.
     ///
+    /// systemd makes every slice that the unit is in, and would keep it for ever. Those of `slices` are made such that
+    /// it stops them itself when they have no more units, whoever's these are.
+    ///
     /// # Errors
     /// When systemd refuses a property, has such a unit, or the job fails; then the unit is stopped.
-    pub fn start(&mut self, unit: &str, properties: Value) -> Result<()> {
+    pub fn start(&mut self, unit: &str, properties: &Value, slices: &[String]) -> Result<()> {
         // Only this unit's signals wake us up, however many containers come and go. The sender is not part of a direct
         // connection's signals, and there is no need for it: only systemd may use its path on a bus.
         self.0.subscribe(&format!(
             "type='signal',sender='org.freedesktop.systemd1',path='{PATH}',interface='{INTERFACE}',\
              member='JobRemoved',arg2='{unit}'"
         ));
-        let none = Value::Array("(sa(sv))".into(), Vec::new());
-        let body = vec![Value::str(unit), Value::str("fail"), properties, none];
-        let answer = match self.call("StartTransientUnit", body.clone()) {
+        let answer = match self.start_transient(unit, properties, slices) {
             // A unit of that name that failed earlier and was kept.
             Err(Failure::Refused(name, words)) if name == EXISTS => {
                 self.call("ResetFailedUnit", vec![Value::str(unit)])
                     .map_err(|_| exists(Failure::Refused(name, words)))?;
-                self.call("StartTransientUnit", body).map_err(exists)?
+                self.start_transient(unit, properties, slices).map_err(exists)?
             }
             answer => answer?,
         };
@@ -75,6 +76,19 @@ impl Manager {
             log::debug(|| format!("stop {unit} after a failure: {error}"));
         }
         Err(failure)
+    }
+
+    fn start_transient(&mut self, unit: &str, properties: &Value, slices: &[String]) -> Result<Vec<Value>, Failure> {
+        // "replace": a slice that is being stopped now, because its last unit has ended, is started again.
+        let body =
+            |slices| vec![Value::str(unit), Value::str("replace"), properties.clone(), stopped_when_unneeded(slices)];
+        match self.call("StartTransientUnit", body(slices)) {
+            // One of the slices has a file, or was started a moment ago: it is its maker's to stop.
+            Err(Failure::Refused(name, _)) if name == EXISTS && !slices.is_empty() => {
+                self.call("StartTransientUnit", body(&[]))
+            }
+            answer => answer,
+        }
     }
 
     /// Changes properties of a unit until it ends.
@@ -124,6 +138,15 @@ impl Manager {
         }
         .ok_or_else(|| Error::new("systemd does not say what its cgroup is"))
     }
+}
+
+/// Units to be made besides the one that is started, `a(sa(sv))`.
+fn stopped_when_unneeded(slices: &[String]) -> Value {
+    let unit = |slice: &String| {
+        let property = Value::property("StopWhenUnneeded", Value::Bool(true));
+        Value::Struct(vec![Value::str(slice), Value::Array("(sv)".into(), vec![property])])
+    };
+    Value::Array("(sa(sv))".into(), slices.iter().map(unit).collect())
 }
 
 fn exists(failure: Failure) -> Error {

@@ -150,7 +150,7 @@ impl Scope {
     fn start(&mut self, pid: Pid) -> Result<()> {
         let mut manager = self.manager()?;
         let properties = properties::argument(&self.properties(pid));
-        manager.start(&self.record.name, properties)?;
+        manager.start(&self.record.name, &properties, &self.missing_slices())?;
         let finish = self.finish(pid);
         if finish.is_err() {
             // The process is ours to kill; systemd forgets the unit when its cgroup is empty.
@@ -159,6 +159,15 @@ impl Scope {
             }
         }
         finish
+    }
+
+    /// The slices around the unit that nobody has started: those without a cgroup.
+    fn missing_slices(&self) -> Vec<String> {
+        let paths = self.files.paths();
+        let Some(dir) = paths.get("").or_else(|| paths.get("name=systemd")) else { return Vec::new() };
+        let above = dir.ancestors().skip(1).take_while(|dir| !dir.exists());
+        let names = above.filter_map(|dir| dir.file_name()?.to_str().map(str::to_owned));
+        names.take_while(|name| name.ends_with(".slice")).collect()
     }
 
     /// Makes the rest of the cgroup around the process that systemd has moved there.

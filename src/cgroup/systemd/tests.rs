@@ -70,7 +70,10 @@ fn systemd(script: &'static [&'static str]) -> Peer<Vec<String>> {
         let (mut buffer, mut asked) = (Vec::new(), Vec::new());
         for (line, job) in script.iter().zip(1_u32..) {
             let call = read(stream, &mut buffer);
-            asked.push(call.member.clone());
+            asked.push(match call.body.get(3) {
+                Some(Value::Array(_, slices)) if !slices.is_empty() => format!("{} with slices", call.member),
+                _ => call.member.clone(),
+            });
             let answer = Message { reply_to: call.serial, ..Message::default() };
             let path = |job: u32| Value::Path(format!("/job/{job}"));
             let removed = |job: u32, result: &str| Message {
@@ -93,9 +96,14 @@ fn systemd(script: &'static [&'static str]) -> Peer<Vec<String>> {
 }
 
 fn start(script: &'static [&'static str]) -> (Result<()>, Vec<String>) {
+    start_in(&[], script)
+}
+
+fn start_in(slices: &[&str], script: &'static [&'static str]) -> (Result<()>, Vec<String>) {
     let peer = systemd(script);
     let mut manager = Manager::at(Connection::to(&peer).unwrap());
-    let result = manager.start("u.scope", Value::Array("(sv)".into(), Vec::new()));
+    let slices: Vec<_> = slices.iter().map(|slice| (*slice).to_owned()).collect();
+    let result = manager.start("u.scope", &Value::Array("(sv)".into(), Vec::new()), &slices);
     drop(manager);
     (result, peer.join())
 }
@@ -106,6 +114,19 @@ const UNIT_EXISTS: &str = "org.freedesktop.systemd1.UnitExists";
 fn one_message_starts_a_unit() {
     let (result, asked) = start(&["done"]);
     assert_eq!((result, asked), (Ok(()), vec!["StartTransientUnit".to_owned()]));
+}
+
+#[test]
+fn missing_slices_come_with_the_same_message() {
+    let (result, asked) = start_in(&["a.slice", "a-b.slice"], &["done"]);
+    assert_eq!((result, asked), (Ok(()), vec!["StartTransientUnit with slices".to_owned()]));
+}
+
+#[test]
+fn a_slice_that_others_have_made_is_left_as_it_is() {
+    let (result, asked) = start_in(&["a.slice"], &[UNIT_EXISTS, "done"]);
+    assert_eq!(result, Ok(()));
+    assert_eq!(asked, ["StartTransientUnit with slices", "StartTransientUnit"]);
 }
 
 #[test]
