@@ -529,6 +529,17 @@ fn an_unprivileged_user_has_limits_through_the_users_systemd() {
     assert_eq!((file(&bundle, "memory.max"), file(&bundle, "pids.max")), ((80 * MIB).to_string(), "31".into()));
     assert_eq!((shown("MemoryMax"), shown("TasksMax")), ((80 * MIB).to_string(), "31".into()));
     user(&["exec", &bundle.id, "sh", "-c", "id -u"]).ok().prints("0");
+    // Below the container's cgroup, where only systemd may move a process of a login session to.
+    let below = dir(&bundle).join("below").display().to_string();
+    bundle.host(&["as-user", "mkdir", &below]);
+    let pid_file = bundle.place("pid");
+    let words = ["exec", "--cgroup", "below", "-d", "--pid-file", &pid_file, &bundle.id, "sleep", "1011"];
+    user(&words).ok();
+    let pid: i32 = fs::read_to_string(pid_file).unwrap().parse().unwrap();
+    assert_eq!(host::proc(pid, "cgroup"), format!("0::{expected}/below\n"));
+    for outside in ["..", "/../..", "missing"] {
+        user(&["exec", "--cgroup", outside, &bundle.id, "true"]).exits(255);
+    }
     user(&["pause", &bundle.id]).ok();
     user(&["resume", &bundle.id]).ok();
     user(&["delete", "--force", &bundle.id]).ok();

@@ -112,6 +112,45 @@ impl Files {
         self.enter_those(pid, |_| true)
     }
 
+    /// See [`Cgroup::sub`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn below(&self, path: &str) -> Result<Self> {
+        // `cpu,memory:path` means these hierarchies only, as runc has it for v1.
+        let (controllers, below) = match path.split_once(':') {
+            Some((list, below)) => (Some(list.split(',').collect::<Vec<_>>()), below),
+            None => (None, path),
+        };
+        let mut record = Record { unit: None, ..self.record.clone() };
+        if let Some(unknown) = controllers.iter().flatten().find(|name| !self.paths().contains_key(**name)) {
+            return Err(Error::new(format!("the container has no cgroup of the controller {unknown:?}"))
+                .context(format!("--cgroup {path}")));
+        }
+        for (controller, dir) in &mut record.paths {
+            if controllers.as_ref().is_none_or(|list| list.contains(&controller.as_str())) {
+                *dir = paths::below(dir, below).context(|| format!("--cgroup {path}"))?;
+            }
+        }
+        Ok(Self::open(&record))
+    }
+
+    /// See [`Cgroup::beside`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn around(&self, init: Pid) -> Result<Self> {
+        let path = format!("/proc/{init}");
+        let text = tree::read(Path::new(&path), "cgroup").during(|| format!("read {path}/cgroup"))?;
+        let own = text.lines().find_map(|line| line.strip_prefix("0::"));
+        let mut record = Record { unit: None, ..self.record.clone() };
+        if let (Some(dir), Some(own)) = (record.paths.get_mut(""), own) {
+            *dir = paths::within(dir, own)
+                .ok_or_else(|| Error::new(format!("process {init} is in {own}, outside of the container's cgroup")))?;
+        }
+        Ok(Self::open(&record))
+    }
+
     fn make(&self, empty: bool) -> Result<()> {
         let none = Layout::default();
         let layout = self.layout.as_ref().unwrap_or(&none);
@@ -322,34 +361,11 @@ impl Cgroup for Files {
     }
 
     fn sub(&self, path: &str) -> Result<Box<dyn Cgroup>> {
-        // `cpu,memory:path` means these hierarchies only, as runc has it for v1.
-        let (controllers, below) = match path.split_once(':') {
-            Some((list, below)) => (Some(list.split(',').collect::<Vec<_>>()), below),
-            None => (None, path),
-        };
-        let mut record = Record { unit: None, ..self.record.clone() };
-        if let Some(unknown) = controllers.iter().flatten().find(|name| !self.paths().contains_key(**name)) {
-            return Err(Error::new(format!("the container has no cgroup of the controller {unknown:?}"))
-                .context(format!("--cgroup {path}")));
-        }
-        for (controller, dir) in &mut record.paths {
-            if controllers.as_ref().is_none_or(|list| list.contains(&controller.as_str())) {
-                *dir = paths::below(dir, below).context(|| format!("--cgroup {path}"))?;
-            }
-        }
-        Ok(Box::new(Self::open(&record)))
+        self.below(path).map(|files| Box::new(files) as Box<dyn Cgroup>)
     }
 
     fn beside(&self, init: Pid) -> Result<Box<dyn Cgroup>> {
-        let path = format!("/proc/{init}");
-        let text = tree::read(Path::new(&path), "cgroup").during(|| format!("read {path}/cgroup"))?;
-        let own = text.lines().find_map(|line| line.strip_prefix("0::"));
-        let mut record = Record { unit: None, ..self.record.clone() };
-        if let (Some(dir), Some(own)) = (record.paths.get_mut(""), own) {
-            *dir = paths::within(dir, own)
-                .ok_or_else(|| Error::new(format!("process {init} is in {own}, outside of the container's cgroup")))?;
-        }
-        Ok(Box::new(Self::open(&record)))
+        self.around(init).map(|files| Box::new(files) as Box<dyn Cgroup>)
     }
 
     fn stats(&self) -> Result<Stats> {

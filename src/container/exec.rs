@@ -168,7 +168,7 @@ impl Starting<'_> {
         if self.entrance.oom_score_from_outside() {
             set_oom_score(pid, self.entrance.process.oom_score_adj)?;
         }
-        self.cgroup.enter(pid)?;
+        self.enter_cgroup(pid)?;
         self.set_affinity(pid)?;
         channel.send(&Message::Proceed(Vec::new()))?;
         Ok(channel)
@@ -189,6 +189,14 @@ impl Starting<'_> {
             }
             result => result,
         }
+    }
+
+    /// Where `clone` did not, because the cgroup can only be entered later.
+    fn enter_cgroup(&mut self, pid: Pid) -> Result<()> {
+        let Err(error) = self.cgroup.enter(pid) else { return Ok(()) };
+        // As for `clone_into_cgroup`, but systemd, where it has to move the process, does not say what hindered it.
+        let beside = self.cgroup.beside(Pid::from_raw(self.container.state.init_process_pid));
+        beside.and_then(|mut cgroup| cgroup.enter(pid)).map_err(|_| error)
     }
 
     fn clone(

@@ -100,13 +100,18 @@ impl Manager {
         self.call("SetUnitProperties", body).map(drop).map_err(Error::from)
     }
 
-    /// Moves a process into a unit, also where the caller may not write the cgroups between.
+    /// Moves a process into a unit, or into the cgroup `below` the unit's, also where the caller may not write the
+    /// cgroups between.
     ///
     /// # Errors
     /// When systemd refuses.
-    pub fn attach(&mut self, unit: &str, pid: u32) -> Result<()> {
+    pub fn attach(&mut self, unit: &str, below: &Path, pid: u32) -> Result<()> {
         let pids = Value::Array("u".into(), vec![Value::Uint32(pid)]);
-        let body = vec![Value::str(unit), Value::str(""), pids];
+        let below = match below.as_os_str().is_empty() {
+            true => String::new(),
+            false => format!("/{}", below.display()),
+        };
+        let body = vec![Value::str(unit), Value::str(below), pids];
         self.call("AttachProcessesToUnit", body).map(drop).map_err(Error::from)
     }
 

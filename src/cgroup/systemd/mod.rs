@@ -23,7 +23,7 @@ use names::Place;
 use nix::unistd::Pid;
 use properties::Properties;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How long systemd may take to remove the cgroup of a unit that it has stopped; then we do it.
@@ -95,17 +95,19 @@ pub struct Scope {
     /// Of a unit to be made.
     properties: Properties,
     files: Files,
+    /// The path of a sub-cgroup below the unit's, in which `files` are then.
+    below: PathBuf,
 }
 
 impl Scope {
     /// A scope to be made.
     pub fn planned(unit: Unit, files: Files) -> Self {
-        Self { record: unit.record(), properties: unit.properties, files }
+        Self { record: unit.record(), properties: unit.properties, files, below: PathBuf::new() }
     }
 
     /// A scope that exists.
     pub fn open(unit: &UnitRecord, files: Files) -> Self {
-        Self { record: unit.clone(), properties: Properties::new(), files }
+        Self { record: unit.clone(), properties: Properties::new(), files, below: PathBuf::new() }
     }
 
     fn is_slice(&self) -> bool {
@@ -135,6 +137,18 @@ impl Scope {
     fn needs_manager(&self) -> bool {
         let own = || Host::detect().ok()?.v2?.own().ok();
         self.record.user && self.files.paths().get("").is_some_and(|dir| !paths::may_move(own().as_ref(), dir))
+    }
+
+    /// A cgroup below the unit's own.
+    fn inner(&self, files: Files) -> Box<dyn Cgroup> {
+        let v2 = |files: &Files| files.paths().get("").cloned().unwrap_or_default();
+        match v2(&files).strip_prefix(v2(&self.files)) {
+            Ok(path) if self.needs_manager() => {
+                let below = self.below.join(path);
+                Box::new(Self { record: self.record.clone(), properties: Properties::new(), files, below })
+            }
+            _ => Box::new(files),
+        }
     }
 
     /// Changes properties of the unit, if any.
@@ -214,7 +228,8 @@ impl Cgroup for Scope {
             return self.files.enter(pid);
         }
         if self.properties.is_empty() {
-            let attach = |mut manager: Manager| manager.attach(&self.record.name, pid.as_raw().unsigned_abs());
+            let pid = pid.as_raw().unsigned_abs();
+            let attach = |mut manager: Manager| manager.attach(&self.record.name, &self.below, pid);
             return self.manager().and_then(attach).context(|| format!("systemd unit {}", self.record.name));
         }
         self.start(pid).context(|| format!("systemd unit {}", self.record.name))
@@ -299,11 +314,11 @@ impl Cgroup for Scope {
     }
 
     fn sub(&self, path: &str) -> Result<Box<dyn Cgroup>> {
-        self.files.sub(path)
+        self.files.below(path).map(|files| self.inner(files))
     }
 
     fn beside(&self, init: Pid) -> Result<Box<dyn Cgroup>> {
-        self.files.beside(init)
+        self.files.around(init).map(|files| self.inner(files))
     }
 
     fn stats(&self) -> Result<Stats> {
