@@ -4,6 +4,8 @@ mod common;
 
 use common::{Bundle, eventually, host, json, skip};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 /// Ends the test when the host has no such controller.
 macro_rules! need {
@@ -238,6 +240,90 @@ fn a_group_with_strangers_in_it_is_refused() {
     assert!(!host::cgroup_dirs(&first.id).is_empty());
 }
 
+/// Where the container's processes are frozen, if the host can.
+fn freezer(bundle: &Bundle) -> Option<PathBuf> {
+    let v2 = common::is_v2().then(|| "/sys/fs/cgroup".into());
+    v2.or_else(|| host::controller("freezer")).map(|mount| mount.join(&bundle.id))
+}
+
+fn set_frozen(directory: &Path, frozen: bool) {
+    let (name, value) = match (common::is_v2(), frozen) {
+        (true, true) => ("cgroup.freeze", "1"),
+        (true, false) => ("cgroup.freeze", "0"),
+        (false, true) => ("freezer.state", "FROZEN"),
+        (false, false) => ("freezer.state", "THAWED"),
+    };
+    fs::write(directory.join(name), value).unwrap();
+}
+
+#[test]
+fn a_frozen_group_is_refused() {
+    let bundle = Bundle::busybox();
+    let Some(directory) = freezer(&bundle) else { skip!("the host has no freezer") };
+    fs::create_dir(&directory).unwrap();
+    set_frozen(&directory, true);
+    bundle.berth(&["create", &bundle.id]).fails("container's cgroup unexpectedly frozen").complains("thaw it");
+    set_frozen(&directory, false);
+    bundle.run_sh("echo fine").ok().prints("fine");
+}
+
+#[test]
+fn frozen_groups_below_do_not_hinder_kill_and_delete() {
+    for how in ["kill", "kill --all", "delete --force"] {
+        let bundle = Bundle::busybox().without_namespace("pid").sleeping();
+        let Some(directory) = freezer(&bundle) else { skip!("the host has no freezer") };
+        bundle.detached();
+        let pid_file = bundle.place("pid");
+        bundle.exec_with(&["-d", "--pid-file", &pid_file], &["sleep", "1013"]).ok();
+        let pid: i32 = fs::read_to_string(pid_file).unwrap().parse().unwrap();
+        let below = directory.join("below");
+        fs::create_dir(&below).unwrap();
+        fs::write(below.join("cgroup.procs"), pid.to_string()).unwrap();
+        set_frozen(&below, true);
+        if host::has("ps") {
+            bundle.berth(&["ps", &bundle.id]).ok().prints("sleep 1013");
+        }
+        match how {
+            "kill" => bundle.kill("KILL"),
+            "kill --all" => drop(bundle.berth(&["kill", "--all", &bundle.id, "KILL"]).ok()),
+            _ => bundle.delete_force(),
+        }
+        eventually("the frozen process is gone", || (!host::alive(pid)).then_some(()));
+        if how != "delete --force" {
+            bundle.until_status("stopped");
+            bundle.delete();
+        }
+        bundle.assert_clean();
+    }
+}
+
+#[test]
+fn a_pause_that_the_kernel_cannot_finish_is_given_up_and_undone() {
+    if !Path::new("/dev/fuse").exists() {
+        skip!("the host has no /dev/fuse");
+    }
+    let bundle = Bundle::busybox().sleeping();
+    let Some(directory) = freezer(&bundle) else { skip!("the host has no freezer") };
+    bundle.detached();
+    // A process that waits for a file system that does not answer cannot be stopped, only killed.
+    let silent = bundle.path("silent");
+    fs::create_dir(&silent).unwrap();
+    let server = common::silence::mount(&silent);
+    let script = format!("echo $$ > {}/cgroup.procs && exec stat {}/x", directory.display(), silent.display());
+    let waiting = bundle.host_spawn(&["sh", "-c", &script]);
+    server.asked();
+    let pause = bundle.berth(&["pause", &bundle.id]);
+    let status = bundle.status();
+    // Before anything is demanded: nothing must stay that cannot be stopped.
+    drop(server);
+    waiting.wait();
+    pause.fails("did not stop within").complains("uninterruptible");
+    assert_eq!(status, "running");
+    bundle.inside("true");
+    bundle.berth(&["pause", &bundle.id]).ok();
+    bundle.delete_force();
+}
+
 #[test]
 fn an_empty_group_that_exists_is_used() {
     let Some(mount) = host::controller("pids") else { skip!("the host has no pids controller") };
@@ -374,18 +460,44 @@ fn the_freezer_of_a_paused_container_is_frozen() {
     bundle.berth(&["resume", &bundle.id]).ok();
 }
 
+/// A bundle in a user namespace whose cgroup mount can, or cannot, be written.
+fn in_user_namespace(mode: &str) -> Bundle {
+    let mut bundle = Bundle::busybox().userns();
+    for mount in bundle.config["mounts"].as_array_mut().unwrap() {
+        if mount["type"] == "cgroup" {
+            mount["options"] = json!(["nosuid", "noexec", "nodev", "relatime", mode]);
+        }
+    }
+    bundle
+}
+
 #[test]
 fn a_user_namespace_can_manage_its_own_groups_on_v2() {
     if !common::is_v2() {
         skip!("delegation is for cgroup v2");
     }
-    let mut bundle = Bundle::busybox().userns();
-    for mount in bundle.config["mounts"].as_array_mut().unwrap() {
-        if mount["type"] == "cgroup" {
-            mount["options"] = json!(["nosuid", "noexec", "nodev", "relatime", "rw"]);
-        }
-    }
+    let bundle = in_user_namespace("rw");
     bundle.run_sh("mkdir /sys/fs/cgroup/mine && echo made && rmdir /sys/fs/cgroup/mine").ok().prints("made");
+}
+
+#[test]
+fn what_the_kernel_lists_for_delegation_belongs_to_the_user_namespaces_root_and_nothing_else() {
+    if !common::is_v2() {
+        skip!("delegation is for cgroup v2");
+    }
+    let list = fs::read_to_string("/sys/kernel/cgroup/delegate").unwrap();
+    for (mode, owner) in [("rw", (100_000, 200_000)), ("ro", (0, 0))] {
+        let bundle = in_user_namespace(mode).sleeping();
+        bundle.detached();
+        let [directory] = &host::cgroup_dirs(&bundle.id)[..] else { panic!("one cgroup") };
+        let of = |path: &Path| (host::stat(path).uid(), host::stat(path).gid());
+        assert_eq!(of(directory), owner, "{mode}");
+        for entry in fs::read_dir(directory).unwrap().flatten().filter(|entry| entry.path().is_file()) {
+            let listed = list.lines().any(|name| name == entry.file_name());
+            assert_eq!(of(&entry.path()), if listed { owner } else { (0, 0) }, "{mode}: {}", entry.path().display());
+        }
+        assert!(directory.join("cgroup.procs").is_file() && directory.join("memory.max").is_file());
+    }
 }
 
 #[test]

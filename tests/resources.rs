@@ -354,16 +354,24 @@ fn burst_and_quota_hold_whatever_came_before() {
     let Some(mount) = host::controller("cpu") else { skip!("the host has no cpu controller") };
     let bundle = Bundle::busybox();
     // An empty cgroup from before, with limits of its own.
-    if common::is_v2() {
-        skip!("the cpu controller may not be enabled for a cgroup that a test makes");
-    }
     let directory = mount.join(&bundle.id);
+    if common::is_v2() {
+        fs::write(mount.join("cgroup.subtree_control"), "+cpu").unwrap();
+    }
     fs::create_dir(&directory).unwrap();
-    for (name, value) in [("cpu.cfs_quota_us", "50000"), ("cpu.cfs_burst_us", "50000")] {
+    let before = if common::is_v2() {
+        [("cpu.max", "50000 100000"), ("cpu.max.burst", "50000")]
+    } else {
+        [("cpu.cfs_quota_us", "50000"), ("cpu.cfs_burst_us", "50000")]
+    };
+    for (name, value) in before {
         fs::write(directory.join(name), value).unwrap();
     }
     let bundle = bundle.limit("cpu", json!({"quota": 20_000, "burst": 1_000}));
     bundle.create();
-    assert_eq!(file(&bundle, "cpu.cfs_quota_us").as_deref(), Some("20000"));
-    assert_eq!(file(&bundle, "cpu.cfs_burst_us").as_deref(), Some("1000"));
+    let (quota, burst) =
+        if common::is_v2() { ("cpu.max", "cpu.max.burst") } else { ("cpu.cfs_quota_us", "cpu.cfs_burst_us") };
+    let expected = if common::is_v2() { "20000 100000" } else { "20000" };
+    assert_eq!(file(&bundle, quota).as_deref(), Some(expected));
+    assert_eq!(file(&bundle, burst).as_deref(), Some("1000"));
 }

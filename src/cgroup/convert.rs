@@ -165,6 +165,24 @@ mod tests {
         }
 
         #[test]
+        fn quota_and_period_are_one_value(quota in setting(), period in setting()) {
+            let period = period.and_then(|period| u64::try_from(period).ok());
+            let value = cpu_max(quota, period);
+            let expected_period = period.filter(|period| *period > 0).unwrap_or(100_000);
+            match quota.unwrap_or(0) {
+                0 if period.unwrap_or(0) == 0 => prop_assert_eq!(value, None),
+                0 | -1 => prop_assert_eq!(value, Some(format!("max {expected_period}"))),
+                quota => prop_assert_eq!(value, Some(format!("{quota} {expected_period}"))),
+            }
+        }
+
+        #[test]
+        fn a_limit_of_tasks_is_a_number_or_none(limit in setting()) {
+            let limit = limit.unwrap_or(0);
+            prop_assert_eq!(pids(limit), if limit < 0 { Limit::Max } else { Limit::Of(limit as u64) });
+        }
+
+        #[test]
         fn no_negative_number_reaches_a_file(value in any::<i64>()) {
             match bytes(Some(value)) {
                 Ok(Some(Limit::Of(bytes))) => prop_assert_eq!(bytes as i64, value),

@@ -12,6 +12,7 @@ pub mod exchange;
 pub mod fds;
 pub mod host;
 pub mod run;
+pub mod silence;
 pub mod terminal;
 
 pub use bundle::Bundle;

@@ -102,6 +102,24 @@ fn a_hybrid_host_limits_huge_pages_on_its_v2_side() {
 }
 
 #[test]
+fn what_test_machines_rarely_have_is_written_in_the_kernels_words() {
+    let rdma = r#"{"rdma":{"mlx5_1":{"hcaHandles":3,"hcaObjects":10000},"mlx4_0":{"hcaObjects":0}}}"#;
+    let network =
+        r#"{"network":{"classID":1048577,"priorities":[{"name":"eth0","priority":5},{"name":"lo","priority":0}]}}"#;
+    let rare = Layout { v1: set(&["net_cls", "net_prio", "rdma"]), ..Layout::default() };
+    for layout in [&rare, &v2()] {
+        assert_eq!(
+            written(layout, rdma),
+            ["rdma.max=mlx4_0 hca_object=0", "rdma.max=mlx5_1 hca_handle=3 hca_object=10000"]
+        );
+    }
+    let packets = ["net_cls.classid=1048577", "net_prio.ifpriomap=eth0 5", "net_prio.ifpriomap=lo 0"];
+    assert_eq!(written(&rare, network), packets);
+    // A hybrid host has them on v1 beside whatever is on v2.
+    assert_eq!(written(&Layout { v2: Some(set(&V2)), ..rare }, network), packets);
+}
+
+#[test]
 fn unified_has_the_last_word_and_takes_several_lines() {
     let resources = r#"{"pids":{"limit":5},"unified":{"pids.max":"7","io.max":"8:0 rbps=1\n8:16 rbps=2\n",
         "cgroup.max.depth":"1"}}"#;
