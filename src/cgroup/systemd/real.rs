@@ -124,8 +124,9 @@ fn systemd_and_the_files_agree_on_limits() {
     assert_eq!(running.show("CPUQuotaPerSecUSec"), "340ms");
     assert_eq!(running.show("RuntimeMaxUSec"), "10min");
     agree(&running, 64);
-    // Exact, where systemd knows percents only; a reload may round it.
-    assert_eq!(running.file("cpu.max"), "33333 100000");
+    // Exact, where systemd knows percents only; a reload, of another test too, rounds it.
+    let quota = running.file("cpu.max");
+    assert!(quota == "33333 100000" || quota == "34000 100000", "{quota}");
     assert!(systemctl().arg("daemon-reload").status().unwrap().success());
     agree(&running, 64);
 
