@@ -32,7 +32,8 @@ private_apt() {
     APT=(apt-get -q -o "Dir::Etc::SourceList=$dir/sources.list" -o Dir::Etc::SourceParts=/dev/null
         -o "Dir::State=$dir/state" -o "Dir::Cache=$dir/cache" -o APT::Sandbox::User=root
         -o Acquire::Retries=3 -o Acquire::Languages=none)
-    if ! "${APT[@]}" update >"$dir/update.log" 2>&1; then
+    # Without the option a list that cannot be read is a warning.
+    if ! "${APT[@]}" update --error-on=any >"$dir/update.log" 2>&1; then
         cat "$dir/update.log" >&2
         echo "error: Debian's suite $suite cannot be read from $mirror" >&2
         return 1
