@@ -29,8 +29,8 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-/// How long a call may take.
-const DEADLINE: Duration = Duration::from_secs(30);
+/// How long a call may take. systemd answers nobody while it reloads, which on a busy host takes tens of seconds.
+const DEADLINE: Duration = Duration::from_secs(60);
 /// Longest answer of the authentication.
 const MAX_LINE: usize = 16 * 1024;
 
