@@ -1,6 +1,6 @@
 //! `config.json` as the runtime specification 1.3.0 defines it (config.md, config-linux.md).
 //!
-//! Only what concerns Linux is read; unknown properties are ignored, as the specification asks. `null` means absent.
+//! Only what concerns Linux is used; unknown properties are ignored, as the specification asks. `null` means absent.
 //! Values are checked by [`super::validate`], not here: here only their types are.
 
 use serde::de::{Deserializer, Visitor};
@@ -52,7 +52,7 @@ objects! {
     Config, Process, ConsoleSize, Rlimit, User, Capabilities, Scheduler, IoPriority, ExecCpuAffinity, Root, Mount, Hooks,
     Hook, Linux, Namespace, IdMapping, TimeOffset, NetDevice, Device, MemoryPolicy, Personality, IntelRdt, Seccomp,
     SeccompSyscall, SeccompArg, Resources, DeviceRule, Memory, Cpu, Pids, BlockIo, WeightDevice, ThrottleDevice,
-    HugepageLimit, Network, InterfacePriority, Rdma,
+    HugepageLimit, Network, InterfacePriority, Rdma, Freebsd, Jail,
 }
 
 /// The whole configuration of a container.
@@ -73,6 +73,48 @@ pub struct Config {
     pub annotations: BTreeMap<String, String>,
     #[serde(default, deserialize_with = "nullable")]
     pub linux: Linux,
+    pub freebsd: Option<Freebsd>,
+}
+
+/// config-freebsd.md: without effect here, but a configuration that is wrong anywhere is wrong here.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(remote = "Self")]
+#[allow(missing_docs, reason = "the members are the specification's, explained there")]
+pub struct Freebsd {
+    pub jail: Option<Jail>,
+}
+
+/// config-freebsd.md "Jail": what the schema restricts to a few words.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(remote = "Self")]
+#[allow(missing_docs, reason = "the members are the specification's, explained there")]
+pub struct Jail {
+    pub host: Option<Shared>,
+    pub vnet: Option<Shared>,
+    pub ip4: Option<Sharing>,
+    pub ip6: Option<Sharing>,
+    pub sysvmsg: Option<Sharing>,
+    pub sysvsem: Option<Sharing>,
+    pub sysvshm: Option<Sharing>,
+}
+
+/// Whether a jail has its own of something or its parent's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "the specification's words")]
+pub enum Shared {
+    New,
+    Inherit,
+}
+
+/// The same, of what a jail can also be without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "the specification's words")]
+pub enum Sharing {
+    New,
+    Inherit,
+    Disable,
 }
 
 /// config.md "Process".

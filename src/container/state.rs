@@ -264,6 +264,24 @@ mod tests {
     }
 
     #[test]
+    fn the_state_is_valid_for_the_specification_s_schema() {
+        use crate::cli::features::schema;
+        let config = Config { annotations: BTreeMap::from([("a".into(), "b".into())]), ..Config::default() };
+        let mut state = State::new("c", "/bundle".into(), "/bundle/rootfs".into(), &config, cgroup::Record::default());
+        state.set_init(Identity { pid: Pid::from_raw(7), start: 1 });
+        for status in [Status::Creating, Status::Created, Status::Running, Status::Stopped] {
+            schema::check("state-schema.json", &state.shown(status)).unwrap();
+            schema::check("state-schema.json", &state.specified(status)).unwrap();
+            schema::check("state-schema.json", &serde_json::from_slice(&state.for_hooks(status)).unwrap()).unwrap();
+        }
+        // The one status that the specification leaves to runtimes.
+        assert!(schema::check("state-schema.json", &state.shown(Status::Paused)).unwrap_err().contains("paused"));
+        let mut broken = state.shown(Status::Running);
+        broken["pid"] = json!(-1);
+        assert!(schema::check("state-schema.json", &broken).is_err());
+    }
+
+    #[test]
     fn this_process_is_alive_and_no_other_with_its_pid() {
         let this = Identity::of(nix::unistd::getpid()).unwrap();
         assert!(this.is_alive());

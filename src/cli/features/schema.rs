@@ -93,7 +93,34 @@ fn matches(pattern: &str, text: &str) -> bool {
     match pattern {
         "^CAP_[A-Z_]+$" => upper(text.strip_prefix("CAP_")),
         "^RLIMIT_[A-Z]+$" => upper(text.strip_prefix("RLIMIT_")),
+        "^[0-9, -]*$" => text.bytes().all(|byte| byte.is_ascii_digit() || b", -".contains(&byte)),
+        "^[1-9][0-9]*[KMG]B$" => text
+            .strip_suffix("B")
+            .and_then(|text| text.strip_suffix(['K', 'M', 'G']))
+            .is_some_and(|digits| !digits.starts_with('0') && digits.parse::<u64>().is_ok()),
+        "^MB:[^\\n]*$" => text.starts_with("MB:") && !text.contains('\n'),
         "^[cbup]$" => matches!(text, "c" | "b" | "u" | "p"),
         other => panic!("the pattern {other} is new"),
     }
+}
+
+/// The schema's own examples: its judgement of each, by this check.
+#[test]
+fn the_specification_s_examples_are_judged_as_they_are_filed() {
+    let (mut good, mut bad) = (0, 0);
+    for (schema, kind) in
+        [("state-schema.json", "state"), ("features-schema.json", "features"), ("config-schema.json", "config")]
+    {
+        for (verdict, count) in [("good", &mut good), ("bad", &mut bad)] {
+            let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/schema").join(kind).join(verdict);
+            for entry in fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                let document = serde_json::from_slice(&fs::read(&path).unwrap()).map_err(|error| error.to_string());
+                let judged = document.and_then(|document| check(schema, &document));
+                assert_eq!(judged.is_ok(), verdict == "good", "{}: {judged:?}", path.display());
+                *count += 1;
+            }
+        }
+    }
+    assert_eq!((good, bad), (12, 7));
 }
