@@ -202,6 +202,15 @@ fn rlimits_come_from_the_configuration() {
 }
 
 #[test]
+fn its_cpus_are_those_of_the_final_affinity() {
+    let bundle = up(Bundle::busybox().set("/process/execCPUAffinity", json!({"initial": "0", "final": "0"})));
+    bundle.exec(&["grep", "Cpus_allowed_list", "/proc/self/status"]).ok().prints("Cpus_allowed_list:\t0\n");
+    // It is for exec alone.
+    let cpus = |pid: i32| host::proc_status(pid, "Cpus_allowed_list");
+    assert_eq!(cpus(bundle.pid()), cpus(std::process::id() as i32));
+}
+
+#[test]
 fn seccomp_comes_from_the_configuration() {
     let bundle = up(Bundle::busybox().set(
         "/linux/seccomp",

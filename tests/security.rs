@@ -502,6 +502,21 @@ fn the_io_priority_is_set() {
 }
 
 #[test]
+fn the_memory_policy_is_set() {
+    if !std::path::Path::new("/proc/self/numa_maps").exists() {
+        skip!("a kernel without NUMA has no memory policies");
+    }
+    for (policy, shown) in [
+        (json!({"mode": "MPOL_BIND", "nodes": "0"}), "bind:0"),
+        (json!({"mode": "MPOL_INTERLEAVE", "nodes": "0", "flags": ["MPOL_F_STATIC_NODES"]}), "interleave=static:0"),
+    ] {
+        let bundle = Bundle::busybox().set("/linux/memoryPolicy", policy);
+        let maps = bundle.run_args(&["cat", "/proc/self/numa_maps"]).ok().stdout;
+        assert!(maps.lines().all(|line| line.split(' ').nth(1) == Some(shown)), "{shown}: {maps}");
+    }
+}
+
+#[test]
 fn the_personality_is_set() {
     if cfg!(not(target_arch = "x86_64")) {
         skip!("only 64-bit machines with a 32-bit personality show it in uname");
