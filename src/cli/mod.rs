@@ -13,6 +13,8 @@ mod list;
 mod pause;
 mod plan;
 mod ps;
+#[cfg(test)]
+mod recorded;
 pub mod spec;
 mod start;
 mod state;
