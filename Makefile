@@ -50,8 +50,9 @@ lint: toolchain ## format, clippy, a check for aarch64, shellcheck
 conformance: build ## the OCI runtime-tools validation suite, compared with the expected results
 	@BERTH=$(BERTH) integration/conformance/run.sh
 
-engines: build ## Docker, containerd and Podman with berth, and with runc as control (ENGINES="docker podman" ONLY=part)
-	@$(NEED) 'run engines' docker.io containerd podman conmon buildah runc busybox-static bsdutils
+engines: build ## Docker, containerd and Podman with berth, and with runc as control (ENGINES="docker-life podman" ONLY=part)
+	@$(NEED) 'run engines' docker.io docker-compose iptables containerd podman netavark conmon buildah runc \
+		busybox-static bsdutils iproute2 procps
 	@BERTH=$(BERTH) integration/engines/run.sh
 
 vm: ## build the test machine: pure cgroup v2, systemd, Docker, containerd, Podman

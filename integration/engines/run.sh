@@ -1,39 +1,56 @@
 #!/bin/bash
-# Runs the scenarios of docker.sh, containerd.sh and podman.sh with berth and, as control, with runc as the runtime of
-# engines that are started here, with directories and sockets of their own. Prints a table; fails when berth does.
+# Runs scenarios of Docker, containerd and Podman with berth and, as control, with runc, under engines that are started
+# here in a place of their own (apart.sh). Prints a table; fails when berth does, or when something is left behind.
 #
-#   BERTH=path [ENGINES="docker podman"] [ONLY=part] integration/engines/run.sh
+#   BERTH=path [ENGINES="docker podman-pods"] [ONLY=part] [RECORD=directory] integration/engines/run.sh
 #
-# ONLY selects by name; scenarios that look at a container need those before them, which made it.
+# ENGINES names files of scenarios, or all that begin so. ONLY selects scenarios by name; those that look at a container
+# need the ones before them, which made it. RECORD keeps the command lines that the engines gave to berth (record.sh).
+# shellcheck disable=SC2016,SC2317  # scenarios are text that `check` evaluates; the functions are theirs
 set -u
-cd "$(dirname "$0")" || exit 1
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=integration/engines/apart.sh
+. "$HERE/apart.sh"
+# shellcheck source=integration/engines/engines.sh
+. "$HERE/engines.sh"
+# shellcheck source=integration/engines/record.sh
+. "$HERE/record.sh"
 : "${BERTH:?the binary under test}"
+BERTH=$(realpath "$BERTH")
 RUNC=${RUNC:-$(command -v runc)}
-WORK=$(mktemp -d /var/tmp/engines.XXXXXX)
+FILES=(docker-life docker-options docker-site docker-kept containerd podman-life podman-pods)
 declare -A OUTCOME
 ORDER=()
-PIDS=()
-
-docker() { /usr/bin/docker -H "unix://$WORK/docker.sock" "$@"; }
-ctr() { command ctr -a "$WORK/containerd.sock" "$@"; }
-podman() {
-    command podman --root "$WORK/podman" --runroot "$WORK/podman-run" --tmpdir "$WORK/podman-tmp" \
-        --cgroup-manager cgroupfs --runtime "$RUNTIME" "$@"
-}
 
 # A terminal around a function call; the command's output, without carriage returns.
 on_terminal() {
-    export -f docker ctr podman on_terminal
-    export WORK BINARY RUNTIME
-    script -qec "bash -c $(printf '%q' "stty rows 30 cols 100; $1")" /dev/null </dev/null | tr -d '\r'
+    export -f docker ctr podman buildah on_terminal shows
+    export RUNTIME BINARY DAEMON
+    script -qec "bash -c $(printf '%q' "stty rows 30 cols 100; $1")" /dev/null | tr -d '\r'
+}
+
+# shows PATTERN COMMAND…: the command's output as soon as it matches, or as it is after 20 seconds.
+shows() {
+    local pattern=$1 output
+    shift
+    for _ in {1..100}; do
+        output=$("$@" 2>&1)
+        [[ $output =~ $pattern ]] && break
+        sleep 0.2
+    done
+    echo "$output"
 }
 
 # check NAME PATTERN SCRIPT: the script's output, with its lines joined, matches the extended regular expression.
 check() {
-    local name="$ENGINE: $1" pattern=$2 output
+    local name="$FILE: $1" pattern=$2 output watch
     [[ $name == *"${ONLY:-}"* ]] || return 0
     [[ $RUNTIME != berth ]] || ORDER+=("$name")
-    output=$(eval "$3" 2>&1 | tr '\n' ' ')
+    # What takes two minutes hangs. In this pid namespace all clients are ours.
+    (read -r -t 120 <>"$WORK/never" || pkill -KILL -x 'docker|ctr|podman|buildah|script|sleep') &
+    watch=$!
+    output=$(eval "$3" 2>&1 </dev/null | tr '\n' ' ')
+    kill $watch && wait $watch 2>/dev/null
     if [[ $output =~ $pattern ]]; then
         OUTCOME[$RUNTIME/$name]=ok
     else
@@ -42,97 +59,70 @@ check() {
     fi
 }
 
-# until_true SCRIPT: waits for the script to succeed, for at most 20 seconds.
-until_true() {
-    for _ in {1..100}; do
-        eval "$1" >/dev/null 2>&1 && return
-        sleep 0.2
-    done
-    echo "waited in vain: $1"
+# impossible NAME REASON: a scenario that cannot run on this host.
+impossible() {
+    [[ $RUNTIME != berth ]] || echo "not run: $FILE: $1: $2"
 }
 
-start_engines() {
-    mkdir -p "$WORK/image"/{bin,etc,tmp,proc,sys,dev,root,home/sailor}
-    chmod 1777 "$WORK/image/tmp"
-    cp "$(command -v busybox)" "$WORK/image/bin/busybox"
-    for applet in $(busybox --list); do
-        [[ $applet == busybox ]] || ln -s busybox "$WORK/image/bin/$applet"
-    done
-    printf 'root:x:0:0:root:/root:/bin/sh\nsailor:x:1000:1001::/home/sailor:/bin/sh\n' >"$WORK/image/etc/passwd"
-    printf 'root:x:0:\nsailors:x:1001:\ncrew:x:1002:sailor\n' >"$WORK/image/etc/group"
-    printf "#!/bin/sh\nexec sleep 100000\n" >"$WORK/image/bin/pause" && chmod 755 "$WORK/image/bin/pause"
-    tar -C "$WORK/image" -cf "$WORK/image.tar" .
-
-    cat >"$WORK/containerd.toml" <<TOML
-version = 2
-root = "$WORK/containerd"
-state = "$WORK/containerd-state"
-disabled_plugins = ["io.containerd.grpc.v1.cri"]
-[grpc]
-  address = "$WORK/containerd.sock"
-TOML
-    cat >"$WORK/docker.json" <<JSON
-{"data-root": "$WORK/docker", "exec-root": "$WORK/docker-exec", "pidfile": "$WORK/docker.pid",
- "hosts": ["unix://$WORK/docker.sock"], "containerd": "$WORK/containerd.sock", "iptables": false, "bridge": "none",
- "features": {"buildkit": false}, "runtimes": {"berth": {"path": "$BERTH"}, "control": {"path": "$RUNC"}}}
-JSON
-    # Podman asks for limits that root without CAP_SYS_RESOURCE cannot have.
-    cat >"$WORK/containers.conf" <<TOML
-[containers]
-default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
-[engine]
-infra_image = "localhost/pause:1"
-events_logger = "file"
-runtime_supports_nocgroup = ["berth"]
-[engine.runtimes]
-berth = ["$BERTH"]
-control = ["$RUNC"]
-TOML
-    export CONTAINERS_CONF="$WORK/containers.conf"
-    setsid containerd -c "$WORK/containerd.toml" >"$WORK/containerd.log" 2>&1 &
-    PIDS+=($!)
-    until_true 'ctr version'
-    setsid dockerd --config-file "$WORK/docker.json" >"$WORK/docker.log" 2>&1 &
-    PIDS+=($!)
-    until_true 'docker version'
-    docker import "$WORK/image.tar" bb:1 >/dev/null
-    docker save bb:1 -o "$WORK/saved.tar" && ctr image import "$WORK/saved.tar" >/dev/null
-    RUNTIME=berth podman import -q "$WORK/image.tar" bb:1 >/dev/null
-    RUNTIME=berth podman import -q -c 'ENTRYPOINT ["/bin/pause"]' "$WORK/image.tar" pause:1 >/dev/null
+# What is there besides the engines: mounts, processes, cgroups, containers' directories, network links.
+present() {
+    awk '{print "mount", $5}' /proc/self/mountinfo
+    ps -e -o args= | sed 's/^/process /' | grep -vE '^process (ps -e|sed |tr |grep |sort|comm |containerd -c|[a-z/]*bash .*run.sh)'
+    # Parents that engines name stay, with every runtime: those at the top, Podman's for conmon and, where Podman does
+    # not look, for pods.
+    find /sys/fs/cgroup/*/ -mindepth 2 -type d ! -name conmon -printf 'cgroup %p\n' |
+        grep -vE '/(systemd|unified)/libpod_parent/[0-9a-f]{64}$'
+    find /run "$WORK" -name state.json -o -name exec.fifo | sed 's/^/file /'
+    ip -o link | awk '$2 ~ /^veth/ {print "link", $2}'
 }
 
-stop_engines() {
-    local ids
-    # shellcheck disable=SC2086
-    ids=$(docker ps -aq) && [[ -n $ids ]] && docker rm -f $ids >/dev/null
-    RUNTIME=berth podman pod rm -af -t 0 >/dev/null 2>&1
-    RUNTIME=berth podman rm -af -t 0 >/dev/null 2>&1
-    for ((i = ${#PIDS[@]} - 1; i >= 0; i--)); do
-        kill "${PIDS[i]}" 2>/dev/null
-        wait "${PIDS[i]}" 2>/dev/null
+run_scenarios() {
+    for RUNTIME in berth control; do
+        BINARY=$WORK/bin/$RUNTIME
+        for FILE in "${FILES[@]}"; do
+            for wanted in ${ENGINES:-${FILES[*]}}; do
+                if [[ $FILE == "$wanted" || $FILE == "$wanted"-* ]]; then
+                    present | sort >"$WORK/before"
+                    # shellcheck source=/dev/null
+                    . "$HERE/$FILE.sh"
+                    ONLY='' check 'nothing is left behind' '^$' \
+                        'for _ in {1..25}; do left=$(present | sort | comm -13 "$WORK/before" -); [[ $left ]] || break; sleep 0.2; done; echo -n "$left"'
+                    break
+                fi
+            done
+        done
     done
-    awk -v work="$WORK/" 'index($2, work) == 1 {print $2}' /proc/mounts | sort -r | xargs -r umount -l
-    rm -rf "$WORK"
-    find /sys/fs/cgroup/*/{docker,libpod_parent,default,mine} -depth -type d -exec rmdir {} + 2>/dev/null
 }
 
-trap stop_engines EXIT
-trap 'exit 130' INT TERM
-start_engines
-for RUNTIME in berth control; do
-    BINARY=$BERTH
-    [[ $RUNTIME == berth ]] || BINARY=$RUNC
-    for ENGINE in ${ENGINES:-docker containerd podman}; do
-        # shellcheck source=/dev/null
-        . "./$ENGINE.sh"
+print_table() {
+    local name failed=0
+    printf '\n%-62s %-6s %s\n' scenario berth runc
+    for name in "${ORDER[@]}"; do
+        printf '%-62s %-6s %s\n' "$name" "${OUTCOME[berth/$name]}" "${OUTCOME[control/$name]}"
+        [[ ${OUTCOME[berth/$name]} == ok ]] || failed=$((failed + 1))
     done
-done
+    printf '%d scenarios, %d failed with berth\n' "${#ORDER[@]}" "$failed"
+    [[ $failed == 0 ]]
+}
 
-printf '\n%-52s %-6s %s\n' scenario berth runc
-failed=0
-for name in "${ORDER[@]}"; do
-    printf '%-52s %-6s %s\n' "$name" "${OUTCOME[berth/$name]}" "${OUTCOME[control/$name]}"
-    [[ ${OUTCOME[berth/$name]} == ok ]] || failed=$((failed + 1))
-done
-printf '%d scenarios, %d failed with berth\n' "${#ORDER[@]}" "$failed"
-[[ $failed == 0 ]]
+if [[ ${1:-} == --inside ]]; then
+    furnish
+    mkfifo "$WORK/never"
+    cd "$WORK" || exit
+    make_image
+    start_containerd
+    run_scenarios
+    print_table
+    exit
+fi
+WORK=$(mktemp -d /var/tmp/engines.XXXXXX)
+chmod 711 "$WORK"
+# The distribution's engines, not what somebody put before them.
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+export WORK BERTH RUNC HOME="$WORK/home" CONTAINERS_CONF="$WORK/containers.conf"
+trap 'rm -rf --one-file-system "$WORK"' EXIT
+make_wrappers
+apart "$HERE/run.sh" --inside
+status=$?
+keep_record || status=1
+exit $status
