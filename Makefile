@@ -18,7 +18,7 @@ NEED := integration/need.sh
 SCRIPTS := $(shell find .ci integration tests -type f \( -name '*.sh' -o -path .ci/run \) 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint conformance engines vm vm-test vm-shell bench install clean toolchain
+.PHONY: help build demo test lint conformance engines vm vm-test vm-shell bench bench-limits install clean toolchain
 
 help: ## this list
 	@echo 'usage: make TARGET'
@@ -68,6 +68,11 @@ bench: build ## measure berth, runc, crun, youki on a quiet machine (ONLY=run,ex
 	@$(NEED) 'measure' busybox-static jq strace valgrind musl-tools gcc linux-libc-dev
 	@cargo build --release --locked --quiet --target $(TARGET) -p berth-bench
 	@BERTH=$(BERTH) DRIVER=$(TARGET_DIR)/$(TARGET)/release/berth-bench OUT=$(TARGET_DIR)/bench integration/bench/run.sh
+
+bench-limits: build ## the smallest memory.max and pids.max that berth, crun, runc start with, in the test machine
+	@$(NEED) 'measure' musl-tools gcc linux-libc-dev
+	@cargo build --release --locked --quiet --target $(TARGET) -p berth-bench
+	@BERTH=$(BERTH) DRIVER=$(TARGET_DIR)/$(TARGET)/release/berth-bench OUT=$(TARGET_DIR)/bench integration/bench/vm-limits.sh
 
 install: build ## install to $(DESTDIR)$(PREFIX)/bin
 	install -D -m 755 $(BERTH) $(DESTDIR)$(PREFIX)/bin/berth

@@ -7,6 +7,7 @@
 #   ONLY          sections, separated by commas; default: all
 #   ROUNDS        rounds of the timed sections; default 50
 #   BENCH_FORCE   1: measure although the machine is busy
+#   PROCESSOR_TIME  1: take the processor time instead, which a busy machine hardly changes
 #   COMPARE       other builds of berth to measure beside it, NAME=PATH separated by spaces
 #
 # All of it happens in mount and pid namespaces of its own, with everything on a tmpfs there: what is measured cannot see
@@ -28,6 +29,7 @@ bundle() {
     cp "$(command -v busybox)" "$rootfs/bin/"
     ln -s busybox "$rootfs/bin/true"
     cp "$OUT/bin/payload" "$rootfs/bin/"
+    [ "$1" != small ] || ln -sf payload "$rootfs/bin/true"
     touch "$rootfs"/etc/{hostname,hosts,resolv.conf}
     jq --arg files "$work/files" ".process.terminal = false | $2" "${3:-$work/config.json}" >"$work/bundles/$1/config.json"
 }
@@ -42,7 +44,7 @@ inside() {
     mkdir "$work/files"
     touch "$work"/files/{hostname,hosts,resolv.conf}
     bundle default '.process.args = ["/bin/true"]'
-    bundle small '.process.args = ["/bin/payload", "true"]'
+    bundle small '.process.args = ["/bin/true"]'
     bundle limited '.process.args = ["/bin/payload", "true"]'
     bundle hold '.process.args = ["/bin/payload", "hold"]'
     # What is Docker's own (its network's hook, its cgroup) or not on every host goes. The rest stays as recorded.
@@ -52,12 +54,12 @@ inside() {
         | .mounts |= map(if .type == "bind" then .source |= sub("@FILES@"; $files) else . end)' \
         "$here/../../tests/data/docker/default/config.json"
     bundle docker-unfiltered 'del(.linux.seccomp)' "$work/bundles/docker/config.json"
-    bundle calls '.process.args = ["/bin/payload", "calls", "200000"]' "$work/bundles/docker/config.json"
+    bundle calls '.process.args = ["/bin/payload", "calls", "20000"]' "$work/bundles/docker/config.json"
     bundle calls-unfiltered 'del(.linux.seccomp)' "$work/bundles/calls/config.json"
     # Nothing competes with what is measured, not even what must run on this machine. Not `exec`: this shell is the
     # namespace's first process and reaps the containers' processes.
     nice -n -20 "$DRIVER" --work "$work" --out "$OUT" --cgroups "$way" --prefix "$PREFIX" --rounds "${ROUNDS:-50}" \
-        ${BENCH_FORCE:+--force} "$@"
+        ${BENCH_FORCE:+--force} ${PROCESSOR_TIME:+--force --processor-time} "$@"
 }
 
 if [ "${1:-}" = --inside ]; then
@@ -76,15 +78,7 @@ OUT=$(realpath "$OUT")
 PREFIX=bench-$$-
 export BERTH DRIVER OUT PREFIX
 
-# Compiled against musl: no start-up work of their own. It needs to be given the kernel's headers.
-headers=$(mktemp -d)
-ln -s /usr/include/linux /usr/include/asm-generic "$headers/"
-ln -s "/usr/include/$(gcc -print-multiarch)/asm" "$headers/asm"
-for program in floor payload peak; do
-    musl-gcc -std=gnu11 -Wall -Wextra -Werror -O2 -static -fno-pie -no-pie -s -idirafter "$headers" \
-        "$here/$program.c" -o "$OUT/bin/$program"
-done
-rm -r "$headers"
+"$here/programs.sh" "$OUT/bin"
 
 peers=$("$here/peers.sh")
 subjects=("berth=$BERTH")
@@ -107,6 +101,19 @@ trap 'exit 130' INT TERM
 measure() {
     unshare --mount --propagation private --pid --fork --kill-child --mount-proc "$0" --inside "$@"
 }
-rm -f "$OUT"/{report.md,results.tsv,plot.svg}
-measure pure ${ONLY:+--only "$ONLY"} "${subjects[@]}"
-echo "$OUT/report.md"
+rm -f "$OUT"/{report,report-hybrid}.md "$OUT"/{results,results-hybrid}.tsv "$OUT"/{plot,plot-hybrid}.svg
+[ "${ONLY:-}" = hybrid ] || measure pure ${ONLY:+--only "$ONLY"} "${subjects[@]}"
+
+# Where the host is hybrid, once more as it is, with those that can: the limits' files are v1's there.
+if [ "$(stat -fc %T /sys/fs/cgroup)" != cgroup2fs ] && [[ ,${ONLY:-hybrid}, = *,hybrid,* ]]; then
+    able=()
+    for subject in "${subjects[@]}"; do
+        case $subject in
+        berth* | runc*) able+=("$subject") ;;
+        esac
+    done
+    measure hybrid --only run,cycle "${able[@]}"
+    cat "$OUT/report-hybrid.md" >>"$OUT/report.md"
+    rm "$OUT/report-hybrid.md"
+fi
+echo "$OUT/report.md, $OUT/plot.svg"

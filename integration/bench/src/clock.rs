@@ -101,8 +101,15 @@ fn processor_time() -> f64 {
     })
 }
 
+/// The command's words without its options' values that say nothing.
 fn name(command: &Command) -> String {
-    let program = Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let arguments = command.get_args().take(6).map(|argument| argument.to_string_lossy());
-    std::iter::once(program.into()).chain(arguments).collect::<Vec<_>>().join(" ")
+    let mut words = vec![Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy()];
+    let mut arguments = command.get_args();
+    while let Some(argument) = arguments.next() {
+        match argument.to_str() {
+            Some("--root" | "--bundle" | "--pid-file" | "--process") => drop(arguments.next()),
+            _ => words.push(argument.to_string_lossy()),
+        }
+    }
+    words.join(" ")
 }

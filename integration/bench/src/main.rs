@@ -90,6 +90,8 @@ fn options() -> Result<Options, String> {
             _ => return Err(format!("unknown argument {argument}\n{USAGE}")),
         }
     }
+    // `run.sh` takes `hybrid` as a section too.
+    options.only.retain(|only| only != "hybrid");
     if let Some(unknown) = options.only.iter().find(|only| !SECTIONS.iter().any(|(name, _)| name == *only)) {
         let mut names: Vec<&str> = SECTIONS.iter().map(|(name, _)| *name).collect();
         names.dedup();
@@ -107,7 +109,7 @@ fn measure(options: &Options) -> Result<(), String> {
     }
     let used = machine::use_over(Duration::from_secs(1));
     let hybrid = options.cgroups == "hybrid";
-    let mut text = if hybrid { String::new() } else { "# berth and its peers\n\n".to_owned() };
+    let mut text = if hybrid { "# On hybrid cgroups\n\n" } else { "# berth and its peers\n\n" }.to_owned();
     let cgroups = if hybrid { "the host's hybrid cgroups" } else { "cgroup v2" };
     text += &machine::describe(&subjects, cgroups, used);
 
@@ -116,6 +118,9 @@ fn measure(options: &Options) -> Result<(), String> {
         Bench::new(options.work.clone(), programs, subjects, options.rounds, options.prefix.clone(), options.takes);
     for (subject, failure) in bench.drop_unable() {
         text += &format!("- {subject} is not measured: {failure}\n");
+    }
+    if options.takes == Takes::Processor {
+        text += "- all ms are of processor time, of the command and of what it waited for\n";
     }
     text.push('\n');
     print!("{text}");

@@ -12,7 +12,7 @@ pub fn measure(bench: &Bench) -> Section {
     let mut section = Section::new(
         "system calls inside a container",
         "ns",
-        "Each call in a loop, the least of ten loops of 200,000. The kernel remembers which calls a filter always \
+        "Each call in a loop, the least of ten loops of 20,000. The kernel remembers which calls a filter always \
          allows and does not run it for them (`getppid`, `epoll_wait`). `personality` is allowed by its argument: the \
          filter runs each time.",
     );
