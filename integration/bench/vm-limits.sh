@@ -27,7 +27,7 @@ subjects+=(crun=/usr/bin/crun runc=/usr/sbin/runc)
 cat >"$work/job.sh" <<'JOB'
 export BERTH=/job/bin/berth DRIVER=/job/bin/berth-bench OUT=/job/out PREFIX=bench- BENCH_FORCE=1
 unshare --mount --propagation private --pid --fork --mount-proc \
-    /job/integration/bench/run.sh --inside pure --only limits "$@" >/job/out/log 2>&1 || { cat /job/out/log; exit 1; }
+    /job/integration/bench/run.sh --inside pure --limit 20 --only limits "$@" >/job/out/log 2>&1 || { cat /job/out/log; exit 1; }
 JOB
 "$here/../vm/run.sh" -t 900 -d "$work" -o "$work/result" -- bash /job/job.sh "${subjects[@]}"
 cp "$work/result/report.md" "$OUT/limits.md"

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
+use crate::Options;
 use crate::book::Section;
-use crate::clock::{Clock, Failure, Takes};
+use crate::clock::{Clock, Failure};
 use crate::sections;
 use crate::subject::Subject;
 
@@ -39,17 +40,17 @@ pub struct Bench {
 
 impl Bench {
     /// `work` has been prepared by `run.sh`.
-    pub fn new(
-        work: PathBuf,
-        programs: PathBuf,
-        subjects: Vec<Subject>,
-        rounds: usize,
-        prefix: String,
-        takes: Takes,
-    ) -> Self {
-        let clock = Clock::new(&work, takes);
-        let random = RefCell::new(0x2545_f491_4f6c_dd1d);
-        Bench { clock, subjects, work, programs, rounds, prefix, count: Cell::new(0), random }
+    pub fn new(options: &Options, subjects: Vec<Subject>) -> Self {
+        Bench {
+            clock: Clock::new(&options.work, options.takes, options.limit),
+            subjects,
+            work: options.work.clone(),
+            programs: options.out.join("bin"),
+            rounds: options.rounds,
+            prefix: options.prefix.clone(),
+            count: Cell::new(0),
+            random: RefCell::new(0x2545_f491_4f6c_dd1d),
+        }
     }
 
     /// A new container id.

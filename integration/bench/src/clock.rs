@@ -12,9 +12,6 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::time::TimeValLike;
 use nix::unistd::Pid;
 
-/// How long any command may take; youki, for one, can miss the end of its container and wait for ever.
-const LIMIT: Duration = Duration::from_secs(5);
-
 /// What a failed command said, in one line.
 pub type Failure = String;
 
@@ -30,13 +27,15 @@ pub enum Takes {
 /// A stopwatch, with a watchdog for commands that hang.
 pub struct Clock {
     takes: Takes,
+    limit: Duration,
     messages: PathBuf,
     watched: Arc<Mutex<Option<(Pid, Instant)>>>,
 }
 
 impl Clock {
-    /// `directory` holds the file that the commands' standard error goes to.
-    pub fn new(directory: &Path, takes: Takes) -> Self {
+    /// `directory` holds the file that the commands' standard error goes to. No command may take longer than `limit`:
+    /// youki, for one, can miss the end of its container and wait for ever.
+    pub fn new(directory: &Path, takes: Takes, limit: Duration) -> Self {
         let watched = Arc::new(Mutex::new(None::<(Pid, Instant)>));
         let seen = Arc::clone(&watched);
         std::thread::spawn(move || {
@@ -44,14 +43,14 @@ impl Clock {
                 std::thread::sleep(Duration::from_millis(500));
                 if let Ok(watched) = seen.lock()
                     && let Some((pid, since)) = *watched
-                    && since.elapsed() > LIMIT
+                    && since.elapsed() > limit
                 {
                     // It may have ended just now, which is as good.
                     let _ = kill(pid, Signal::SIGKILL);
                 }
             }
         });
-        Clock { takes, messages: directory.join("messages"), watched }
+        Clock { takes, limit, messages: directory.join("messages"), watched }
     }
 
     /// Run a command to its end; the milliseconds that it took.
@@ -79,7 +78,7 @@ impl Clock {
                 Takes::Processor => processor_time() - used,
             });
         }
-        if status.signal() == Some(Signal::SIGKILL as i32) && taken > LIMIT {
+        if status.signal() == Some(Signal::SIGKILL as i32) && taken > self.limit {
             return Err(format!("{} hung", name(command)));
         }
         let messages = std::fs::read_to_string(&self.messages).unwrap_or_default();

@@ -19,7 +19,7 @@ use clock::Takes;
 use subject::Subject;
 
 const USAGE: &str = "usage: berth-bench --work DIR --out DIR --prefix ID [--cgroups pure|hybrid] [--rounds N] \
-    [--only SECTION,…] [--force] [--processor-time] NAME=PATH…";
+    [--only SECTION,…] [--force] [--processor-time] [--limit SECONDS] NAME=PATH…";
 
 type Measure = fn(&Bench) -> Section;
 
@@ -49,6 +49,7 @@ struct Options {
     only: Vec<String>,
     force: bool,
     takes: Takes,
+    limit: Duration,
     subjects: Vec<String>,
 }
 
@@ -72,6 +73,7 @@ fn options() -> Result<Options, String> {
         only: Vec::new(),
         force: false,
         takes: Takes::Wall,
+        limit: Duration::from_secs(5),
         subjects: Vec::new(),
     };
     let mut arguments = std::env::args().skip(1);
@@ -83,6 +85,10 @@ fn options() -> Result<Options, String> {
             "--prefix" => options.prefix = value()?,
             "--cgroups" => options.cgroups = value()?,
             "--rounds" => options.rounds = value()?.parse().map_err(|_| "--rounds needs a number".to_owned())?,
+            "--limit" => {
+                let seconds = value()?.parse().map_err(|_| "--limit needs a number of seconds".to_owned())?;
+                options.limit = Duration::from_secs(seconds);
+            }
             "--only" => options.only = value()?.split(',').map(str::to_owned).collect(),
             "--force" => options.force = true,
             "--processor-time" => options.takes = Takes::Processor,
@@ -113,9 +119,7 @@ fn measure(options: &Options) -> Result<(), String> {
     let cgroups = if hybrid { "the host's hybrid cgroups" } else { "cgroup v2" };
     text += &machine::describe(&subjects, cgroups, used);
 
-    let programs = options.out.join("bin");
-    let mut bench =
-        Bench::new(options.work.clone(), programs, subjects, options.rounds, options.prefix.clone(), options.takes);
+    let mut bench = Bench::new(options, subjects);
     for (subject, failure) in bench.drop_unable() {
         text += &format!("- {subject} is not measured: {failure}\n");
     }
