@@ -52,7 +52,8 @@ conformance: build ## the OCI runtime-tools validation suite, compared with the 
 
 engines: build ## Docker, containerd and Podman with berth, and with runc as control (ENGINES="docker-life podman" ONLY=part)
 	@$(NEED) 'run engines' docker.io docker-compose iptables containerd podman netavark conmon buildah runc \
-		busybox-static bsdutils iproute2 procps
+		busybox-static bsdutils iproute2 procps \
+		containernetworking-plugins protobuf-compiler curl uidmap
 	@BERTH=$(BERTH) integration/engines/run.sh
 
 vm: ## build the test machine: pure cgroup v2, systemd, Docker, containerd, Podman

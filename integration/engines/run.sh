@@ -18,7 +18,7 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 : "${BERTH:?the binary under test}"
 BERTH=$(realpath "$BERTH")
 RUNC=${RUNC:-$(command -v runc)}
-FILES=(docker-life docker-options docker-site docker-kept containerd podman-life podman-pods)
+FILES=(docker-life docker-options docker-site docker-kept containerd cri podman-life podman-pods podman-rootless)
 declare -A OUTCOME
 ORDER=()
 
