@@ -2,10 +2,10 @@
 
 use std::ffi::{OsStr, OsString};
 
-/// Whether all ids are mapped to themselves, as in the machine's first user namespace.
+/// Whether this is the machine's first user namespace, whose inode has a fixed number (linux/nsfs.h).
 pub fn in_initial_user_namespace() -> bool {
-    std::fs::read_to_string("/proc/self/uid_map")
-        .is_ok_and(|map| map.split_ascii_whitespace().eq(["0", "0", "4294967295"]))
+    const USER_NS_INIT_INO: u64 = 0xEFFF_FFFD;
+    nix::sys::stat::stat("/proc/self/ns/user").is_ok_and(|stat| stat.st_ino == USER_NS_INIT_INO)
 }
 
 /// Whether the caller is root with all rights on the host.

@@ -1,7 +1,7 @@
 //! The `berth` command.
+#![no_main]
 
-use std::process::ExitCode;
+#[global_allocator]
+static ALLOCATOR: berth::sys::alloc::Allocator = berth::sys::alloc::Allocator::new();
 
-fn main() -> ExitCode {
-    berth::cli::run()
-}
+berth::entry!(berth::cli::run);

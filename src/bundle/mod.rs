@@ -4,12 +4,15 @@ pub mod config;
 pub mod validate;
 
 use crate::error::{Context, During, Error, Result};
+use crate::sys::fs;
 use config::{Config, Process, Resources};
+use nix::fcntl::OFlag;
 use nix::libc;
+use nix::sys::stat::fstat;
 use serde::Deserialize;
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 /// The largest JSON document that is read, in bytes; the largest real ones have some hundred KiB.
@@ -33,8 +36,7 @@ impl Bundle {
     /// When the directory or the file cannot be read, the file is not a regular one or larger than
     /// [`DOCUMENT_LIMIT`], its text is not JSON of the specification's types, or [`validate::validate`] refuses it.
     pub fn load(path: &Path, config_name: &str) -> Result<Bundle> {
-        let path = path
-            .canonicalize()
+        let path = fs::directory_path(path)
             .during(|| format!("bundle {}", path.display()))
             .map_err(|error| error.hint("Name the bundle's directory with --bundle."))?;
         let file = path.join(config_name);
@@ -81,15 +83,12 @@ pub fn read_document(path: &Path) -> Result<Vec<u8>> {
 /// When it cannot be opened or read, is something else (a FIFO would wait for a writer) or larger.
 pub fn read_regular(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let name = path.display();
-    let file = File::options()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
-        .open(path)
-        .during(|| format!("open {name}"))?;
-    if !file.metadata().during(|| format!("stat {name}"))?.is_file() {
+    let file = fs::open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK).during(|| format!("open {name}"))?;
+    if fstat(&file).during(|| format!("stat {name}"))?.st_mode & libc::S_IFMT != libc::S_IFREG {
         return Err(Error::new(format!("{name} is not a regular file")));
     }
-    read_bounded(file, limit, &name.to_string())
+    let bytes = fs::read_to_end(file.as_fd(), limit.saturating_add(1)).during(|| format!("read {name}"))?;
+    within(bytes, limit, &name.to_string())
 }
 
 /// Reads `source` to its end; more than `limit` bytes are an error. `name` names it in messages.
@@ -99,6 +98,10 @@ pub fn read_regular(path: &Path, limit: u64) -> Result<Vec<u8>> {
 pub fn read_bounded(source: impl Read, limit: u64, name: &str) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     source.take(limit.saturating_add(1)).read_to_end(&mut bytes).during(|| format!("read {name}"))?;
+    within(bytes, limit, name)
+}
+
+fn within(bytes: Vec<u8>, limit: u64, name: &str) -> Result<Vec<u8>> {
     if bytes.len() as u64 > limit {
         return Err(Error::new(format!("{name} is larger than {limit} bytes")));
     }

@@ -343,6 +343,10 @@ impl Cgroup for Files {
         Ok(())
     }
 
+    fn remove_if_empty(&self) -> bool {
+        self.v2().into_iter().chain(self.v1()).all(|dir| tree::rmdir(dir).is_ok())
+    }
+
     fn exists(&self) -> bool {
         self.paths().values().any(|dir| dir.is_dir())
     }

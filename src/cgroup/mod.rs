@@ -204,6 +204,11 @@ pub trait Cgroup {
     /// When a directory cannot be removed.
     fn destroy(&self) -> Result<()>;
 
+    /// Removes the directories if nothing is in them and nobody else has to be asked; tells whether they are gone.
+    fn remove_if_empty(&self) -> bool {
+        false
+    }
+
     /// Whether the cgroup is there.
     fn exists(&self) -> bool;
 

@@ -3,8 +3,9 @@
 //! Paths are the host's, which only its administrator shapes, and cgroup file systems have no symbolic links: a path
 //! means the same each time it is resolved.
 
+use crate::sys::fs;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 use std::os::fd::OwnedFd;
@@ -21,18 +22,7 @@ const DEPTH: usize = 64;
 /// # Errors
 /// The kernel's; `EINVAL` for bytes that are no text.
 pub fn read(dir: &Path, file: &str) -> Result<String> {
-    let fd = open(&dir.join(file), OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOCTTY, Mode::empty())?;
-    let mut text = Vec::with_capacity(256);
-    let mut buffer = [0u8; 4096];
-    loop {
-        match nix::unistd::read(&fd, &mut buffer) {
-            Ok(0) => break,
-            Ok(count) => text.extend(buffer.iter().take(count)),
-            Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-    String::from_utf8(text).map_err(|_| Errno::EINVAL)
+    fs::read_kernel_text(&dir.join(file))
 }
 
 /// The text of a file without the line's end; `None` when there is no such file or it does not work here.
@@ -61,7 +51,7 @@ pub fn find(text: &str, key: &str) -> Option<u64> {
 /// # Errors
 /// The kernel's.
 pub fn write(dir: &Path, file: &str, value: &str) -> Result<()> {
-    let fd = open(&dir.join(file), OFlag::O_WRONLY | OFlag::O_CLOEXEC | OFlag::O_NOCTTY, Mode::empty())?;
+    let fd = fs::open(&dir.join(file), OFlag::O_WRONLY | OFlag::O_NOCTTY)?;
     loop {
         match nix::unistd::write(&fd, value.as_bytes()) {
             Err(Errno::EINTR) => {}
@@ -75,7 +65,7 @@ pub fn write(dir: &Path, file: &str, value: &str) -> Result<()> {
 /// # Errors
 /// The kernel's.
 pub fn open_dir(dir: &Path) -> Result<OwnedFd> {
-    open(dir, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+    fs::open(dir, OFlag::O_RDONLY | OFlag::O_DIRECTORY)
 }
 
 /// Makes a directory and those above it; new ones are added to `made`, the outermost first. Tells whether `dir` is new.
@@ -174,13 +164,14 @@ pub fn remove(dir: &Path, patience: Duration) -> Result<()> {
     }
 }
 
-fn rmdir(dir: &Path) -> Result<()> {
-    match std::fs::remove_dir(dir) {
-        Ok(()) => Ok(()),
-        Err(error) => match Errno::from_raw(error.raw_os_error().unwrap_or(0)) {
-            Errno::ENOENT => Ok(()),
-            errno => Err(errno),
-        },
+/// Removes a cgroup; one that is gone is fine.
+///
+/// # Errors
+/// `EBUSY` when processes or cgroups are in it, or the kernel's.
+pub fn rmdir(dir: &Path) -> Result<()> {
+    match nix::unistd::unlinkat(nix::fcntl::AT_FDCWD, dir, nix::unistd::UnlinkatFlags::RemoveDir) {
+        Err(Errno::ENOENT) => Ok(()),
+        result => result,
     }
 }
 

@@ -133,7 +133,7 @@ impl Run {
         container.entry.unlock();
         if let Err(error) = start::run_poststart(&container, &bundle.config.hooks.poststart) {
             reap(init.pid);
-            delete::remove_stopped(&mut container)?;
+            delete::remove_stopped(&mut container, &bundle.config.hooks.poststop)?;
             return Err(error);
         }
         let pid = init.pid.as_raw();
@@ -147,7 +147,7 @@ impl Run {
         let status = foreground.wait(&init, terminal);
         container.report_oom_kills();
         if !self.keep
-            && let Err(error) = delete::remove_stopped(&mut container)
+            && let Err(error) = delete::remove_stopped(&mut container, &bundle.config.hooks.poststop)
         {
             // How the program ended is what the caller asked for.
             crate::log::warn(error);

@@ -2,7 +2,7 @@
 
 use super::Global;
 use super::create::check_terminal;
-use crate::bundle::config::{Process, User};
+use crate::bundle::config::{Config, Process, User};
 use crate::bundle::{self, parse_process};
 use crate::container::create::Reports;
 use crate::container::exec::{Request, Started, configured_process, exec};
@@ -80,7 +80,8 @@ impl Exec {
     pub fn run(self, global: &Global) -> Result<u8> {
         let store = global.store()?;
         let container = Container::open(&store, &self.id)?;
-        let mut process = self.process(&container)?;
+        let config = container.config()?;
+        let mut process = self.process(&config)?;
         check_terminal(process.terminal, self.detach || self.console_socket.is_some(), self.console_socket.is_some())?;
         let preserve_fds = notify::pass_listen_fds(&mut process, self.preserve_fds)?;
         process::close_on_exec_from(3 + preserve_fds).during(|| "close_range")?;
@@ -93,7 +94,7 @@ impl Exec {
         let reports =
             Reports { pid_file: self.pid_file, console_socket: self.console_socket, pidfd_socket: self.pidfd_socket };
         let options = Options { preserve_fds, ..global.options(&store) };
-        let Started { child, terminal } = exec(&container, request, &options, &reports)
+        let Started { child, terminal } = exec(&container, &config, request, &options, &reports)
             .context(|| "exec failed: unable to start container process")?;
         match foreground {
             None => Ok(0),
@@ -102,7 +103,7 @@ impl Exec {
     }
 
     /// The process of `--process`, or the container's with what the options change.
-    fn process(&self, container: &Container) -> Result<Process> {
+    fn process(&self, config: &Config) -> Result<Process> {
         if let Some(path) = &self.process {
             let bytes = bundle::read_document(path).context(|| "--process")?;
             return parse_process(&bytes, &path.display().to_string());
@@ -110,7 +111,7 @@ impl Exec {
         if self.command.is_empty() {
             return Err(Error::new("a command or --process is needed").hint("For example: berth exec ID ls -l"));
         }
-        let mut process = configured_process(&container.config()?)?;
+        let mut process = configured_process(config)?;
         process.args = self.command.clone();
         process.terminal = self.tty;
         if let Some(cwd) = &self.cwd {

@@ -26,12 +26,11 @@ use crate::container::store::Store;
 use crate::error::{EXEC_FAILURE, Error, FAILURE, Result};
 use crate::log;
 use crate::plan::Options;
-use crate::sys::process;
+use crate::sys::entry;
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, ArgMatches, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// An OCI container runtime.
 #[derive(Debug, Parser)]
@@ -108,73 +107,108 @@ impl Global {
     }
 }
 
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Make a container whose program waits for `start`
-    Create(create::Create),
-    /// Remove a container and everything that was made for it
-    Delete(delete::Delete),
-    /// Print what a container uses, and when memory runs out in it
-    Events(events::Events),
-    /// Run another process in a container
-    Exec(exec::Exec),
-    /// Print what this runtime can do
-    Features(features::Features),
-    /// Send a signal to a container
-    Kill(kill::Kill),
-    /// List all containers
-    List(list::List),
-    /// Stop all processes of a container until `resume`
-    Pause(pause::Pause),
-    /// Print what `create` would do with a bundle on this host, and do nothing
-    Plan(plan::Plan),
-    /// List the processes of a container
-    Ps(ps::Ps),
-    /// Let the processes of a paused container continue
-    Resume(pause::Resume),
-    /// Make a container and run its program
-    Run(create::Run),
-    /// Write a config.json to begin with
-    Spec(spec::Spec),
-    /// Run the program of a container that was created
-    Start(start::Start),
-    /// Print the state of a container
-    State(state::State),
-    /// Change the resource limits of a container
-    Update(update::Update),
+/// The commands: a name, its arguments, a line for `--help`. The arguments of a command are described to clap when it is
+/// called: those of all together cost as much time as the rest of a short command.
+macro_rules! commands {
+    ($($name:literal $variant:ident $arguments:path: $about:literal)*) => {
+        #[derive(Debug)]
+        enum Command {
+            $($variant($arguments),)*
+        }
+
+        impl Subcommand for Command {
+            fn augment_subcommands(parent: clap::Command) -> clap::Command {
+                $(let parent = parent.subcommand(clap::Command::new($name).about($about).defer(|command| {
+                    <$arguments as clap::Args>::augment_args(command).about($about)
+                }));)*
+                parent
+            }
+
+            fn augment_subcommands_for_update(parent: clap::Command) -> clap::Command {
+                Self::augment_subcommands(parent)
+            }
+
+            fn has_subcommand(name: &str) -> bool {
+                [$($name),*].contains(&name)
+            }
+        }
+
+        impl FromArgMatches for Command {
+            fn from_arg_matches(matches: &ArgMatches) -> std::result::Result<Self, clap::Error> {
+                match matches.subcommand() {
+                    $(Some(($name, matches)) => <$arguments>::from_arg_matches(matches).map(Self::$variant),)*
+                    _ => Err(clap::Error::new(clap::error::ErrorKind::MissingSubcommand)),
+                }
+            }
+
+            fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> std::result::Result<(), clap::Error> {
+                *self = Self::from_arg_matches(matches)?;
+                Ok(())
+            }
+        }
+    };
+}
+
+commands! {
+    "create" Create create::Create: "Make a container whose program waits for `start`"
+    "delete" Delete delete::Delete: "Remove a container and everything that was made for it"
+    "events" Events events::Events: "Print what a container uses, and when memory runs out in it"
+    "exec" Exec exec::Exec: "Run another process in a container"
+    "features" Features features::Features: "Print what this runtime can do"
+    "kill" Kill kill::Kill: "Send a signal to a container"
+    "list" List list::List: "List all containers"
+    "pause" Pause pause::Pause: "Stop all processes of a container until `resume`"
+    "plan" Plan plan::Plan: "Print what `create` would do with a bundle on this host, and do nothing"
+    "ps" Ps ps::Ps: "List the processes of a container"
+    "resume" Resume pause::Resume: "Let the processes of a paused container continue"
+    "run" Run create::Run: "Make a container and run its program"
+    "spec" Spec spec::Spec: "Write a config.json to begin with"
+    "start" Start start::Start: "Run the program of a container that was created"
+    "state" State state::State: "Print the state of a container"
+    "update" Update update::Update: "Change the resource limits of a container"
 }
 
 /// Parses the command line, runs the command and returns its exit status.
-pub fn run() -> ExitCode {
-    // A caller that ignores it would have our children reaped by the kernel, and their statuses lost.
-    process::reset_signal(nix::libc::SIGCHLD);
-    let args: Vec<OsString> = arguments::normalize(std::env::args_os());
+pub fn run() -> u8 {
+    let args: Vec<OsString> = arguments::normalize(entry::arguments().into_iter());
     if args.iter().any(|arg| arg == "create" || arg == "run" || arg == "exec") {
         // Before anything else: what comes now may be seen from inside of a container.
         if let Err(error) = seal::ensure() {
             log::fatal(&error);
-            return ExitCode::from(FAILURE);
+            return FAILURE;
         }
     }
-    let cli = match Cli::try_parse_from(args) {
+    let cli = match parse(args) {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(FAILURE) } else { ExitCode::SUCCESS };
+            return if error.use_stderr() { FAILURE } else { 0 };
         }
     };
     let Global { log, log_format, debug, .. } = &cli.global;
     let result = log::init(log.as_deref(), *log_format, *debug).and_then(|()| {
-        log::debug(|| format!("called with {:?}", std::env::args_os().skip(1).collect::<Vec<_>>()));
+        log::debug(|| format!("called with {:?}", entry::arguments().get(1..).unwrap_or_default()));
         dispatch(cli)
     });
     match result {
-        Ok(status) => ExitCode::from(status),
+        Ok(status) => status,
         Err(error) => {
             log::fatal(&error);
-            ExitCode::from(error.exit_code())
+            error.exit_code()
         }
     }
+}
+
+fn parse(args: Vec<OsString>) -> std::result::Result<Cli, clap::Error> {
+    let mut command = <Cli as clap::CommandFactory>::command();
+    let parsed = command.try_get_matches_from_mut(args).and_then(|matches| {
+        let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        std::mem::forget(matches);
+        Ok(cli)
+    });
+    // To take the description of all options apart would cost a third of the parsing; the process ends soon.
+    std::mem::forget(command);
+    parsed
 }
 
 fn dispatch(cli: Cli) -> Result<u8> {

@@ -3,7 +3,7 @@
 use super::launch::{self, Joins, Launch};
 use super::notify::{self, NotifySocket};
 use super::state::{Identity, State, Status};
-use super::store::{self, Entry, Store};
+use super::store::{Entry, Store};
 use super::{foreground, idmap, sockets};
 use crate::bundle::Bundle;
 use crate::cgroup::{self, Cgroup};
@@ -30,6 +30,22 @@ pub struct Reports {
     pub console_socket: Option<PathBuf>,
     /// `--pidfd-socket`
     pub pidfd_socket: Option<PathBuf>,
+}
+
+impl Reports {
+    /// Whether somebody is to be told before the program runs.
+    pub fn before_program(&self) -> bool {
+        self.pid_file.is_some() || self.pidfd_socket.is_some()
+    }
+}
+
+/// How far a new process has come, with the other end of its terminal unless `--console-socket` got it.
+#[derive(Debug)]
+pub enum Progress {
+    /// All that can fail before the program's start has been done; it waits.
+    Ready(Option<OwnedFd>),
+    /// It did not ask, and runs its program.
+    Running(Option<OwnedFd>),
 }
 
 /// What becomes of the new process.
@@ -72,12 +88,14 @@ pub fn create(store: &Store, bundle: &Bundle, plan: Plan, reports: &Reports, the
     let entry = store.create(&plan.id)?;
     let mut state =
         State::new(&plan.id, bundle.path.clone(), plan.filesystem.root.clone(), &bundle.config, plan.cgroup.record());
+    state.own_pid_namespace = plan.namespaces.is_new(Kind::Pid);
     state.no_pivot = plan.filesystem.enter != crate::plan::filesystem::Enter::Pivot;
     let mut making = Making { entry, state, cgroup, cgroup_made: false, init: None, hooks_ran: false, plan: &plan };
-    let made = making.record(bundle, then).and_then(|(exec_fifo, notify)| {
+    let made = making.record(then).and_then(|(exec_fifo, notify)| {
         let sources = open_sources(&plan.filesystem)?;
         making.make_cgroup()?;
-        let terminal = making.make_process(reports, then, Prepared { joins, agent, sources, exec_fifo })?;
+        let terminal =
+            making.make_process(reports, then, &bundle.raw, Prepared { joins, agent, sources, exec_fifo })?;
         Ok((terminal, notify))
     });
     match made {
@@ -110,8 +128,7 @@ struct Making<'plan> {
 
 impl Making<'_> {
     /// Remembers what is about to be made, so that `delete --force` finds it if we die.
-    fn record(&mut self, bundle: &Bundle, then: Then) -> Result<(Option<OwnedFd>, Option<NotifySocket>)> {
-        self.entry.write(store::CONFIG, &bundle.raw)?;
+    fn record(&mut self, then: Then) -> Result<(Option<OwnedFd>, Option<NotifySocket>)> {
         self.entry.save(&self.state)?;
         notify::make_directory(self.entry.path())?;
         match then {
@@ -126,7 +143,13 @@ impl Making<'_> {
         Ok(())
     }
 
-    fn make_process(&mut self, reports: &Reports, then: Then, prepared: Prepared) -> Result<Option<OwnedFd>> {
+    fn make_process(
+        &mut self,
+        reports: &Reports,
+        then: Then,
+        config: &[u8],
+        prepared: Prepared,
+    ) -> Result<Option<OwnedFd>> {
         let plan = self.plan;
         let Prepared { joins, agent, sources, exec_fifo } = prepared;
         let entry = self.cgroup.entry()?;
@@ -149,6 +172,7 @@ impl Making<'_> {
                 exec_fifo,
                 agent,
                 waits,
+                asks: true,
                 late_cgroup_namespace,
                 late_time_namespace,
             };
@@ -157,16 +181,15 @@ impl Making<'_> {
         drop((inits, sources, exec_fifo, agent));
         let pid = child.pid;
         self.init = Some(child);
-        self.state.set_init(Identity::of(pid)?);
-        self.state.namespace_paths = namespace_paths(pid);
-        self.entry.save(&self.state)?;
 
         let made = self.settle(pid, &channel, waits, needs_enter).and_then(|()| {
-            let terminal = until_ready(&channel, reports, || {
+            self.remember(pid, config)?;
+            let ready = until_ready(&channel, reports, || {
                 self.hooks_ran = true;
                 self.run_hooks()?;
                 Ok(self.state.for_hooks(Status::Creating))
             })?;
+            let Progress::Ready(terminal) = ready else { return Err(Error::new(DIED)) };
             self.complete(pid, &channel, reports, then)?;
             Ok(terminal)
         });
@@ -193,6 +216,14 @@ impl Making<'_> {
         if waits { channel.send(&Message::Proceed(Vec::new())) } else { Ok(()) }
     }
 
+    /// Records what was made, while init is at work.
+    fn remember(&mut self, pid: Pid, config: &[u8]) -> Result<()> {
+        self.state.set_init(Identity::of(pid)?);
+        self.state.namespace_paths = namespace_paths(pid);
+        self.entry.save(&self.state)?;
+        self.entry.prepare_config(config)
+    }
+
     fn run_hooks(&self) -> Result<()> {
         let hooks = &self.plan.hooks;
         hooks::run_all("prestart", &hooks.prestart, &self.state.for_hooks(Status::Created))?;
@@ -205,8 +236,7 @@ impl Making<'_> {
             // Not before: mounts and devices need more than a program may be allowed.
             limits::apply_rlimits(&self.plan.process.rlimits, Some(pid))?;
         }
-        self.state.complete = true;
-        self.entry.save(&self.state)?;
+        self.entry.complete()?;
         if let (Some(path), Some(init)) = (&reports.pidfd_socket, &self.init) {
             sockets::send_pidfd(path, &init.pidfd)?;
         }
@@ -261,8 +291,10 @@ impl Making<'_> {
     }
 }
 
+/// An init that says nothing more.
+const DIED: &str = "the new process died before its program was ready";
+
 /// Answers a process until it is ready for its program: `before_pivot` runs hooks and gives the state for the others.
-/// Returns the other end of its terminal, unless `--console-socket` got it.
 ///
 /// # Errors
 /// What the process could not do.
@@ -270,7 +302,7 @@ pub fn until_ready(
     channel: &Channel,
     reports: &Reports,
     mut before_pivot: impl FnMut() -> Result<Vec<u8>>,
-) -> Result<Option<OwnedFd>> {
+) -> Result<Progress> {
     let mut terminal = None;
     loop {
         match channel.receive()? {
@@ -289,10 +321,10 @@ pub fn until_ready(
                     terminal = Some(master);
                 }
             },
-            Some(Message::Ready) => return Ok(terminal),
+            Some(Message::Ready) => return Ok(Progress::Ready(terminal)),
             Some(Message::Failed(error)) => return Err(error),
             Some(message) => return Err(Error::new(format!("the new process sent {message:?} out of turn"))),
-            None => return Err(Error::new("the new process died before its program was ready")),
+            None => return Ok(Progress::Running(terminal)),
         }
     }
 }

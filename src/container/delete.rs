@@ -3,6 +3,7 @@
 use super::state::Status;
 use super::store::{Entry, Store};
 use super::{Container, store};
+use crate::bundle::config::Hook;
 use crate::error::{Error, Result};
 use crate::sys::process;
 use crate::{hooks, log};
@@ -32,12 +33,16 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<()> {
         result => result?,
     };
     let container = Container { entry, state };
-    let status = container.status();
-    if status != Status::Stopped && !force {
+    let status = if force { Status::Stopped } else { container.status() };
+    if status != Status::Stopped {
         return Err(Error::new(format!("cannot delete container {id} that is not stopped: {status}"))
             .hint("Kill it first, or use --force."));
     }
-    remove(&container)
+    let poststop = match container.state.has_poststop && container.entry.is_complete() {
+        true => container.config().map(|config| config.hooks.poststop).map_err(log::warn).unwrap_or_default(),
+        false => Vec::new(),
+    };
+    remove(&container, &poststop)
 }
 
 /// Before the lock: a `start` that waits for the container holds it, and ends with init.
@@ -58,11 +63,11 @@ fn remove_unreadable(entry: &Entry, error: &Error) -> Result<()> {
 ///
 /// # Errors
 /// As [`remove`].
-pub fn remove_stopped(container: &mut Container) -> Result<()> {
+pub fn remove_stopped(container: &mut Container, poststop: &[Hook]) -> Result<()> {
     match container.entry.lock() {
         Err(_) if container.entry.is_gone() => Ok(()),
         Err(error) => Err(error),
-        Ok(()) => remove(container),
+        Ok(()) => remove(container, poststop),
     }
 }
 
@@ -70,15 +75,17 @@ pub fn remove_stopped(container: &mut Container) -> Result<()> {
 ///
 /// # Errors
 /// When something cannot be removed; the directory stays then, so that delete can be tried again.
-pub fn remove(container: &Container) -> Result<()> {
-    container.kill_all()?;
-    container.cgroup()?.destroy()?;
-    let poststop = container.config().map(|config| config.hooks.poststop);
+fn remove(container: &Container, poststop: &[Hook]) -> Result<()> {
+    let cgroup = container.cgroup()?;
+    // As a rule nothing is left of the container, and the kernel removes an empty cgroup only.
+    if container.init().is_ok() || !cgroup.remove_if_empty() {
+        container.kill_all()?;
+        cgroup.destroy()?;
+    }
     container.entry.remove()?;
     // The container is gone: a failing hook is a warning, and the others run too (runtime.md "Lifecycle").
-    match poststop {
-        Ok(hooks) => hooks::run_each("poststop", &hooks, &container.state.for_hooks(Status::Stopped)),
-        Err(error) => log::warn(error),
+    if !poststop.is_empty() {
+        hooks::run_each("poststop", poststop, &container.state.for_hooks(Status::Stopped));
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `exec`: another process in a container that runs.
 
-use super::create::{Reports, until_ready, wait_for_program};
+use super::create::{Progress, Reports, until_ready, wait_for_program};
 use super::launch::{by_intermediate, no_more_processes, set_oom_score};
 use super::state::Status;
 use super::{Container, sockets};
@@ -17,11 +17,12 @@ use crate::plan::process::Process;
 use crate::plan::{self, Options, scheduling};
 use crate::security::labels;
 use crate::sys::clone::{Child, clone3};
+use crate::sys::fs::open;
 use crate::sys::process;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, setns};
-use nix::sys::stat::{Mode, stat};
+use nix::sys::stat::stat;
 use nix::unistd::Pid;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -51,16 +52,21 @@ pub struct Started {
 ///
 /// # Errors
 /// When the container does not run, or the program cannot be executed.
-pub fn exec(container: &Container, request: Request, options: &Options, reports: &Reports) -> Result<Started> {
+pub fn exec(
+    container: &Container,
+    config: &Config,
+    request: Request,
+    options: &Options,
+    reports: &Reports,
+) -> Result<Started> {
     check_status(container, request.ignore_paused)?;
     let init = container.init()?;
-    let config = container.config()?;
-    let namespaces = Namespaces::plan(&config)?;
+    let namespaces = Namespaces::plan(config)?;
     let user_namespace = !namespaces.is_inherited(Kind::User);
     let (mut process, mut notes) =
         Process::plan(&request.process, &config.linux, user_namespace, options.preserve_fds)?;
     notes.extend(process.capabilities.add(&request.capabilities)?);
-    let (filter, agent) = plan::filter(&config, options, &mut notes)?;
+    let (filter, agent) = plan::filter(config, options, &mut notes)?;
     labels::check(&process)?;
     notes.iter().for_each(log::warn);
     let connection = agent.as_ref().map(listener::connect_agent).transpose()?;
@@ -74,13 +80,17 @@ pub fn exec(container: &Container, request: Request, options: &Options, reports:
         init,
         keyring: (!options.no_new_keyring).then(|| format!("_ses.{}", container.state.id)),
     };
-    let affinity = request.process.exec_cpu_affinity.or(config.process.and_then(|process| process.exec_cpu_affinity));
+    let affinity = request.process.exec_cpu_affinity.or_else(|| config.process.as_ref()?.exec_cpu_affinity.clone());
     let cgroup = request.cgroups.iter().try_fold(container.cgroup()?, |cgroup, path| cgroup.sub(path))?;
     let mut starting = Starting { container, entrance, cgroup, affinity: affinity.unwrap_or_default(), child: None };
-    let started = starting.make(&namespaces, connection).and_then(|channel| {
-        let terminal = until_ready(&channel, reports, || Err(Error::new("exec has no hooks")))?;
-        starting.complete(&channel, reports, agent.as_ref())?;
-        Ok(terminal)
+    // Who has nothing to do between the last step and the program lets the process go on by itself.
+    let asks = agent.is_some() || starting.entrance.has_user_namespace() || reports.before_program();
+    let started = starting.make(&namespaces, connection, asks).and_then(|channel| {
+        let ready = until_ready(&channel, reports, || Err(Error::new("exec has no hooks")))?;
+        match ready {
+            Progress::Ready(terminal) => starting.complete(&channel, reports, agent.as_ref()).map(|()| terminal),
+            Progress::Running(terminal) => Ok(terminal),
+        }
     });
     match (started, starting.child.take()) {
         (Ok(terminal), Some(child)) => Ok(Started { child, terminal }),
@@ -129,8 +139,7 @@ fn is_own(kind: Kind, pid: i32) -> Result<bool> {
 
 fn open_root(pid: i32) -> Result<OwnedFd> {
     let path = format!("/proc/{pid}/root");
-    open(path.as_str(), OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
-        .during(|| format!("open {path}"))
+    open(path.as_str(), OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC).during(|| format!("open {path}"))
 }
 
 /// An exec that is under way.
@@ -143,7 +152,7 @@ struct Starting<'a> {
 }
 
 impl Starting<'_> {
-    fn make(&mut self, namespaces: &Namespaces, agent: Option<OwnedFd>) -> Result<Channel> {
+    fn make(&mut self, namespaces: &Namespaces, agent: Option<OwnedFd>, asks: bool) -> Result<Channel> {
         if let Some(cpus) = self.affinity.initial.as_deref().filter(|cpus| !cpus.is_empty()) {
             let mask = scheduling::mask(cpus).context(|| "process.execCPUAffinity.initial")?;
             process::set_affinity(Pid::from_raw(0), &mask)
@@ -151,13 +160,19 @@ impl Starting<'_> {
                 .context(|| "process.execCPUAffinity.initial")?;
         }
         let (channel, inits) = Channel::pair()?;
-        let Some(child) = self.clone_into_cgroup(namespaces, agent.as_ref().map(AsFd::as_fd), &channel, &inits)? else {
+        let entry = self.cgroup.entry()?;
+        let born_there = entry.is_some() && self.container.state.cgroup.paths.keys().eq([""]);
+        let waits = !born_there || self.entrance.oom_score_from_outside() || self.affinity.last.is_some();
+        let Some(child) =
+            self.clone_into_cgroup(namespaces, entry, agent.as_ref().map(AsFd::as_fd), &channel, &inits)?
+        else {
             let inherited = Inherited {
                 channel: inits,
                 sources: Sources::default(),
                 exec_fifo: None,
                 agent,
-                waits: true,
+                waits,
+                asks,
                 late_cgroup_namespace: false,
                 late_time_namespace: false,
             };
@@ -168,20 +183,25 @@ impl Starting<'_> {
         if self.entrance.oom_score_from_outside() {
             set_oom_score(pid, self.entrance.process.oom_score_adj)?;
         }
-        self.enter_cgroup(pid)?;
+        if !born_there {
+            self.enter_cgroup(pid)?;
+        }
         self.set_affinity(pid)?;
-        channel.send(&Message::Proceed(Vec::new()))?;
+        if waits {
+            channel.send(&Message::Proceed(Vec::new()))?;
+        }
         Ok(channel)
     }
 
     fn clone_into_cgroup(
         &mut self,
         namespaces: &Namespaces,
+        entry: Option<OwnedFd>,
         agent: Option<BorrowedFd>,
         channel: &Channel,
         inits: &Channel,
     ) -> Result<Option<Child>> {
-        match self.clone(namespaces, self.cgroup.entry()?, agent, channel, inits) {
+        match self.clone(namespaces, entry, agent, channel, inits) {
             // An init such as systemd has moved itself below, and given the controllers to its children.
             Err(error) if error.errno() == Some(Errno::EBUSY) => {
                 self.cgroup = self.cgroup.beside(Pid::from_raw(self.container.state.init_process_pid))?;
@@ -208,8 +228,10 @@ impl Starting<'_> {
         inits: &Channel,
     ) -> Result<Option<Child>> {
         let mut for_children = CloneFlags::empty();
+        let state = &self.container.state;
         for (kind, flag) in [(Kind::Pid, nix::libc::CLONE_NEWPID), (Kind::Time, CLONE_NEWTIME)] {
-            let own = !namespaces.is_inherited(kind) && !is_own(kind, self.container.state.init_process_pid)?;
+            let made = kind == Kind::Pid && state.own_pid_namespace;
+            let own = made || !namespaces.is_inherited(kind) && !is_own(kind, state.init_process_pid)?;
             for_children.set(CloneFlags::from_bits_retain(flag), own);
         }
         if !for_children.contains(CloneFlags::CLONE_NEWPID) {

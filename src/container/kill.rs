@@ -3,8 +3,6 @@
 use super::Container;
 use super::state::Status;
 use crate::error::{Context, Error, Result};
-use crate::plan::namespaces::Kind;
-use crate::plan::namespaces::Namespaces;
 use crate::sys::process::{pidfd_open, pidfd_send_signal};
 use nix::errno::Errno;
 use nix::libc;
@@ -21,7 +19,7 @@ pub fn kill(container: &Container, signal: i32, all: bool) -> Result<()> {
     }
     let init = container.init();
     // Without a PID namespace the other processes survive the death of init: they are in the cgroup.
-    if signal == libc::SIGKILL && shares_pid_namespace(container)? {
+    if signal == libc::SIGKILL && !container.state.own_pid_namespace {
         let orphans = container.cgroup()?.pids().unwrap_or_default();
         return match init {
             Err(error) if orphans.is_empty() => Err(error),
@@ -61,14 +59,6 @@ fn kill_every(container: &Container, signal: i32) -> Result<()> {
 
 fn send(pid: nix::unistd::Pid, signal: i32) -> nix::Result<()> {
     pidfd_send_signal(pidfd_open(pid)?.as_fd(), signal)
-}
-
-/// Whether the container sees the processes of its caller, or of the container that it joined.
-///
-/// # Errors
-/// When the configuration is damaged.
-pub fn shares_pid_namespace(container: &Container) -> Result<bool> {
-    Ok(!Namespaces::plan(&container.config()?)?.is_new(Kind::Pid))
 }
 
 /// The number of a signal by name (`SIGTERM`, `TERM`, `RTMIN+3`) or number.

@@ -13,10 +13,11 @@ use crate::error::{Context, During, Error, Result};
 use crate::init::channel::{Channel, Message};
 use crate::plan::namespaces::{CLONE_NEWTIME, Kind, Namespaces};
 use crate::sys::clone::{Child, clone3};
+use crate::sys::fs::open;
 use crate::sys::process;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, setns, unshare};
-use nix::sys::stat::{Mode, fstat};
+use nix::sys::stat::fstat;
 use nix::unistd::Pid;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -91,9 +92,7 @@ fn join(kind: Kind, fd: BorrowedFd) -> Result<()> {
 
 fn open_namespace(path: &Path, kind: Kind) -> Result<OwnedFd> {
     let name = || format!("linux.namespaces: {} namespace {}", kind.name(), path.display());
-    let fd = open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty())
-        .during(|| "open")
-        .context(name)?;
+    let fd = open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).during(|| "open").context(name)?;
     match process::namespace_type(fd.as_fd()) {
         Ok(found) if found == kind.flag() => Ok(fd),
         Ok(found) => {
@@ -298,8 +297,7 @@ struct Restore(Vec<(Kind, OwnedFd)>);
 impl Restore {
     fn keep(&mut self, kind: Kind) -> Result<()> {
         let path = format!("/proc/self/ns/{}", kind.file());
-        let fd =
-            open(path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).during(|| format!("open {path}"))?;
+        let fd = open(path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC).during(|| format!("open {path}"))?;
         self.0.push((kind, fd));
         Ok(())
     }

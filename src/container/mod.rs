@@ -65,7 +65,7 @@ impl Container {
                 Status::Stopped
             };
         }
-        if !self.state.complete {
+        if !self.entry.is_complete() {
             Status::Creating
         } else if self.cgroup().and_then(|cgroup| cgroup.is_frozen()).unwrap_or(false) {
             // Also before `start`, which would wait for a frozen init without end.

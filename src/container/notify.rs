@@ -5,11 +5,11 @@
 
 use crate::bundle::config::{Config, Mount};
 use crate::error::{Context, During, Error, Result};
+use crate::sys::fs::open;
 use crate::sys::process;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::stat::Mode;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
@@ -80,7 +80,7 @@ impl NotifySocket {
         let name = || directory.join(SOCKET).display().to_string();
         // An address has 107 bytes: the path of a directory may be longer than that.
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let place = open(&directory, flags, Mode::empty()).during(|| "open").context(name)?;
+        let place = open(&directory, flags).during(|| "open").context(name)?;
         let path = format!("/proc/self/fd/{}/{SOCKET}", place.as_raw_fd());
         let inside = UnixDatagram::bind(&path).during(|| "bind").context(name)?;
         // The container's user need not be root.

@@ -5,47 +5,38 @@
 //! a copy in memory; without the right to mount, from a sealed copy.
 
 use crate::error::{During, Error, Result};
-use crate::sys::{mount, process};
+use crate::sys::{entry, mount, process};
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl, open};
+use nix::fcntl::{AT_FDCWD, FcntlArg, OFlag, SealFlag, fcntl, openat};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::stat::Mode;
 use nix::sys::statvfs::{FsFlags, fstatvfs};
-use std::ffi::CString;
+use std::ffi::CStr;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
 
 /// Makes sure that this process runs from a file that nobody can write through it; executes berth anew for that.
 ///
 /// # Errors
 /// When no safe copy can be made.
 pub fn ensure() -> Result<()> {
-    let own =
-        open("/proc/self/exe", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).during(|| "open /proc/self/exe")?;
-    if is_sealed(&own) {
+    const OWN: &CStr = c"/proc/self/exe";
+    let open_own =
+        || openat(AT_FDCWD, OWN, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).during(|| "open /proc/self/exe");
+    if entry::executed_by_descriptor() && is_sealed(&open_own()?) {
         // execveat names the process after the fd.
         return process::set_name(c"berth").during(|| "prctl(PR_SET_NAME)");
     }
-    let copy = match mount::read_only_clone(own.as_fd()) {
-        Err(Errno::EPERM | Errno::EINVAL) => sealed_copy(own)?,
+    let copy = match mount::read_only_clone(OWN) {
+        Err(Errno::EPERM | Errno::EINVAL) => sealed_copy(open_own()?)?,
         result => result.during(|| "read-only mount of /proc/self/exe")?,
     };
-    let text = |text: std::ffi::OsString| CString::new(text.into_vec()).unwrap_or_default();
-    let args: Vec<_> = std::env::args_os().map(text).collect();
-    let env: Vec<_> = std::env::vars_os()
-        .map(|(mut name, value)| {
-            name.push("=");
-            name.push(value);
-            text(name)
-        })
-        .collect();
-    Err(Error::sys("execute the sealed copy of berth", process::execute_fd(copy.as_fd(), &args, &env)))
+    Err(Error::sys("execute the sealed copy of berth", entry::execute_again(copy.as_fd())))
 }
 
 fn is_sealed(file: &OwnedFd) -> bool {
-    let seals = fcntl(file, FcntlArg::F_GET_SEALS).map(SealFlag::from_bits_truncate).unwrap_or(SealFlag::empty());
-    seals.contains(SealFlag::F_SEAL_WRITE) || fstatvfs(file).is_ok_and(|fs| fs.flags().contains(FsFlags::ST_RDONLY))
+    let seals = || fcntl(file, FcntlArg::F_GET_SEALS).map_or(SealFlag::empty(), SealFlag::from_bits_truncate);
+    fstatvfs(file).is_ok_and(|fs| fs.flags().contains(FsFlags::ST_RDONLY)) || seals().contains(SealFlag::F_SEAL_WRITE)
 }
 
 fn sealed_copy(own: OwnedFd) -> Result<OwnedFd> {

@@ -6,11 +6,11 @@ use super::store::EXEC_FIFO;
 use super::{Container, wait_for_end};
 use crate::bundle::config::Hook;
 use crate::error::{Context, During, Error, Result};
+use crate::sys::fs::open;
 use crate::{hooks, log};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::stat::Mode;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// Lets init execute its program, and runs the poststart hooks.
@@ -42,7 +42,10 @@ pub fn start(mut container: Container) -> Result<()> {
     if let Some(notify) = notify {
         notify.forward(&init, container.state.init_process_pid)?;
     }
-    run_poststart(&container, &container.config()?.hooks.poststart)
+    match container.state.has_poststart {
+        true => run_poststart(&container, &container.config()?.hooks.poststart),
+        false => Ok(()),
+    }
 }
 
 /// Runs the poststart hooks; when one fails the container is stopped (runtime.md "Lifecycle").
@@ -69,7 +72,7 @@ fn open_door(container: &Container, init: &OwnedFd) -> Result<()> {
     let fifo = entry.open_exec_fifo()?;
     entry.remove_file(EXEC_FIFO)?;
     let path = format!("/proc/self/fd/{}", fifo.as_raw_fd());
-    let door = open(path.as_str(), flags, Mode::empty()).during(|| "open").context(name)?;
+    let door = open(path.as_str(), flags).during(|| "open").context(name)?;
     let mut message = Vec::new();
     loop {
         let mut fds = [PollFd::new(door.as_fd(), PollFlags::POLLIN), PollFd::new(init.as_fd(), PollFlags::POLLIN)];

@@ -3,8 +3,9 @@
 use crate::bundle::config::{Config, Resources};
 use crate::bundle::validate::OCI_VERSION;
 use crate::cgroup;
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, During, Error, Result};
 use crate::log::rfc3339_nanos;
+use crate::sys::fs::read_kernel_text;
 use crate::sys::process;
 use nix::errno::Errno;
 use nix::unistd::Pid;
@@ -55,7 +56,7 @@ impl Identity {
     /// When there is no such process.
     pub fn of(pid: Pid) -> Result<Self> {
         let path = format!("/proc/{pid}/stat");
-        let text = std::fs::read_to_string(&path).map_err(|error| Error::io("read", &error).context(path.clone()))?;
+        let text = read_kernel_text(path.as_str()).during(|| "read").context(|| path.clone())?;
         let stat = parse_stat(&text).ok_or_else(|| Error::new("is malformed").context(path))?;
         Ok(Self { pid, start: stat.start })
     }
@@ -72,7 +73,7 @@ impl Identity {
 
     /// Whether the process still runs; a zombie does not, unless other threads go on without the first.
     pub fn is_alive(self) -> bool {
-        std::fs::read_to_string(format!("/proc/{}/stat", self.pid))
+        read_kernel_text(format!("/proc/{}/stat", self.pid).as_str())
             .ok()
             .and_then(|text| parse_stat(&text))
             .is_some_and(|stat| stat.start == self.start && !stat.is_dead())
@@ -122,8 +123,12 @@ pub struct State {
     pub init_process_pid: i32,
     /// See [`Identity`].
     pub init_process_start: u64,
-    /// Whether `create` has finished.
-    pub complete: bool,
+    /// Whether the container has a PID namespace of its own, whose processes all end with init.
+    pub own_pid_namespace: bool,
+    /// Whether its configuration has poststart hooks; who needs no more of it need not read it.
+    pub has_poststart: bool,
+    /// Whether its configuration has poststop hooks.
+    pub has_poststop: bool,
     /// Whether the root was changed by chroot instead of pivot_root.
     pub no_pivot: bool,
     /// How to find the cgroup again.
@@ -150,7 +155,9 @@ impl State {
             annotations: config.annotations.clone(),
             init_process_pid: 0,
             init_process_start: 0,
-            complete: false,
+            own_pid_namespace: false,
+            has_poststart: !config.hooks.poststart.is_empty(),
+            has_poststop: !config.hooks.poststop.is_empty(),
             no_pivot: false,
             cgroup_paths: cgroup.paths.clone(),
             cgroup,

@@ -37,7 +37,7 @@ pub enum Message {
 pub struct Channel(OwnedFd);
 
 /// Largest packet in bytes; a longer message travels in several.
-const LARGEST: usize = 32 << 10;
+const LARGEST: usize = 4 << 10;
 /// Tag of a packet that the next one continues.
 const MORE: u8 = 255;
 
@@ -103,7 +103,7 @@ impl Channel {
     }
 
     fn take(&self, flags: MsgFlags) -> Result<Option<Message>> {
-        let mut bytes = vec![0u8; LARGEST];
+        let mut bytes = [0u8; LARGEST];
         let mut payload = Vec::new();
         let (tag, fd) = loop {
             let (length, fd) = match receive_with_fd(self.0.as_fd(), &mut bytes, flags) {

@@ -7,6 +7,7 @@ use super::{Inherited, identity, limits, terminal};
 use crate::container::launch;
 use crate::error::{Context, During, Result};
 use crate::plan::process::Process;
+use crate::security::labels;
 use crate::security::seccomp::Filter;
 use crate::sys::process as sys;
 use nix::sched::{CloneFlags, setns};
@@ -86,11 +87,13 @@ fn set_up<'plan>(entrance: &'plan Entrance, channel: &Channel, waits: bool) -> R
         limits::join_keyring(name)?;
     }
     let root = program::open_root()?;
-    let procfs = ProcFs::open()?;
+    // Not for nothing: to close a mount that was never attached, the kernel waits for all CPUs.
+    let writes_score = process.oom_score_adj.is_some() && !entrance.has_user_namespace();
+    let procfs = (writes_score || labels::are_wanted(process)).then(ProcFs::open).transpose()?;
     let terminal = terminal::open(&root, process, channel)?;
     if !entrance.has_user_namespace() {
         limits::apply_rlimits(&process.rlimits, None)?;
-        limits::set_oom_score(&procfs, process)?;
+        procfs.as_ref().map_or(Ok(()), |procfs| limits::set_oom_score(procfs, process))?;
     }
     limits::apply(process)?;
     terminal::take_streams(&root, terminal, process)?;

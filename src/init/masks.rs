@@ -4,11 +4,12 @@ use super::mounts::{attach, new_mount};
 use super::rootfs::Rootfs;
 use crate::error::{Context, During, Error, Result};
 use crate::plan::mounts::Data;
+use crate::sys::fs::open;
 use crate::sys::mount::{self, ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY, MountAttr, Reach};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::OFlag;
 use nix::libc;
-use nix::sys::stat::{Mode, fstat, makedev};
+use nix::sys::stat::{fstat, makedev};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -82,7 +83,7 @@ fn empty_directory() -> Result<OwnedFd> {
 
 fn null_device() -> Result<OwnedFd> {
     let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let null = open("/dev/null", flags, Mode::empty()).during(|| "open /dev/null")?;
+    let null = open("/dev/null", flags).during(|| "open /dev/null")?;
     let stat = fstat(&null).during(|| "fstat /dev/null")?;
     if stat.st_mode & libc::S_IFMT != libc::S_IFCHR || stat.st_rdev != makedev(1, 3) {
         return Err(Error::new("/dev/null of the host is not the null device"));

@@ -44,6 +44,8 @@ pub struct Inherited {
     pub agent: Option<OwnedFd>,
     /// Whether to wait until the parent has given ids and moved us to our cgroup.
     pub waits: bool,
+    /// Whether the parent has something to do before the program runs.
+    pub asks: bool,
     /// Whether the cgroup namespace is still to be made, after that wait.
     pub late_cgroup_namespace: bool,
     /// Whether the time namespace is still to be made.
@@ -71,6 +73,9 @@ fn close_the_parents(plan: &Plan, inherited: &Inherited, sources: &Sources) -> R
 fn finish(program: Result<Program>, inherited: Inherited) -> ! {
     let channel = &inherited.channel;
     let ready = program.and_then(|program| {
+        if !inherited.asks {
+            return Ok((program, Vec::new()));
+        }
         channel.send(&Message::Ready)?;
         Ok((program, channel.wait_to_proceed()?))
     });
@@ -127,7 +132,7 @@ fn set_up<'plan>(plan: &'plan Plan, inherited: &Inherited, sources: Sources) -> 
     }
     limits::apply(process)?;
     terminal::take_streams(&root, terminal, process)?; // a session of its own, its terminal, its /dev/null
-    Program::prepare(process, plan.seccomp.as_ref(), procfs, &root, &plan.hooks.start_container)
+    Program::prepare(process, plan.seccomp.as_ref(), Some(procfs), &root, &plan.hooks.start_container)
 }
 
 fn make_late_namespaces(plan: &Plan, inherited: &Inherited) -> Result<()> {

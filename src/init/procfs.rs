@@ -2,10 +2,10 @@
 
 use super::rootfs::Rootfs;
 use crate::error::{Context, During, Error, Result};
-use crate::sys::fs::open_same_mount;
+use crate::sys::fs::{open, open_same_mount};
 use crate::sys::mount::{ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, FsContext};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open, openat, readlinkat};
+use nix::fcntl::{OFlag, openat, readlinkat};
 use nix::sys::stat::{Mode, fstat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use std::fs::File;
@@ -49,7 +49,7 @@ impl ProcFs {
         /// Inode of the root of every procfs, `PROC_ROOT_INO`.
         const ROOT_INODE: u64 = 1;
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let proc = open("/proc", flags, Mode::empty()).during(|| "open")?;
+        let proc = open("/proc", flags).during(|| "open")?;
         let kind = fstatfs(&proc).during(|| "fstatfs")?.filesystem_type();
         if kind != PROC_SUPER_MAGIC || fstat(&proc).during(|| "fstat")?.st_ino != ROOT_INODE {
             return Err(Error::new("is not a procfs"));
@@ -119,10 +119,10 @@ impl Rootfs<'_> {
     ///
     /// # Errors
     /// When there is none.
-    pub fn procfs(&self) -> Result<ProcFs> {
-        match &self.proc {
+    pub fn procfs(&mut self) -> Result<ProcFs> {
+        match self.proc.take() {
             // No second instance: closing a mount that was never attached waits for all CPUs.
-            Some(proc) => proc.try_clone().map(ProcFs).during(|| "dup"),
+            Some(proc) => Ok(ProcFs(proc)),
             None => ProcFs::open(),
         }
     }

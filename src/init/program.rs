@@ -12,11 +12,10 @@ use crate::plan::process::Process;
 use crate::security::labels;
 use crate::security::seccomp::Filter;
 use crate::sys::caps::Held;
-use crate::sys::fs::open_in_root;
+use crate::sys::fs::{open, open_in_root};
 use crate::sys::{process as sys, seccomp};
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, ResolveFlag, open};
-use nix::sys::stat::Mode;
+use nix::fcntl::{AT_FDCWD, OFlag, ResolveFlag};
 use nix::unistd::{AccessFlags, execve, faccessat, fchdir, getcwd};
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
@@ -33,7 +32,8 @@ pub struct Program<'plan> {
     env: Vec<CString>,
     filter: Option<&'plan Filter>,
     hooks: &'plan [Hook],
-    procfs: ProcFs,
+    /// Needed for labels and for the wait at the door.
+    procfs: Option<ProcFs>,
     /// The sets to have after the filter was loaded, when loading it needs more.
     last_capabilities: Option<Held>,
 }
@@ -43,7 +43,7 @@ pub struct Program<'plan> {
 /// # Errors
 /// When it may not be searched.
 pub fn open_root() -> Result<OwnedFd> {
-    open("/", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).during(|| "open /")
+    open("/", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC).during(|| "open /")
 }
 
 impl<'plan> Program<'plan> {
@@ -54,12 +54,12 @@ impl<'plan> Program<'plan> {
     pub fn prepare(
         process: &'plan Process,
         filter: Option<&'plan Filter>,
-        procfs: ProcFs,
+        procfs: Option<ProcFs>,
         root: &OwnedFd,
         hooks: &'plan [Hook],
     ) -> Result<Self> {
         let env = with_home(process, root.as_fd());
-        labels::apply(process, &procfs)?;
+        labels::apply(process, procfs.as_ref())?;
         if process.no_new_privileges {
             sys::set_no_new_privileges().during(|| "prctl(PR_SET_NO_NEW_PRIVS)")?;
         }
@@ -80,7 +80,8 @@ impl<'plan> Program<'plan> {
         let mut parent: Box<dyn Report> = Box::new(channel);
         if let Some(fifo) = exec_fifo {
             // Blocks until `start` opens the other end.
-            match self.procfs.reopen(fifo.as_fd(), OFlag::O_WRONLY) {
+            let missing = || Err(Error::new("no procfs was opened to wait for start"));
+            match self.procfs.as_ref().map_or_else(missing, |procfs| procfs.reopen(fifo.as_fd(), OFlag::O_WRONLY)) {
                 Ok(door) => parent = Box::new(File::from(door)),
                 Err(error) => {
                     parent.report(&error);
@@ -104,7 +105,7 @@ impl<'plan> Program<'plan> {
     fn last_steps(&self, state: &[u8], agent: Option<OwnedFd>) -> Result<Errno> {
         let first = 3 + self.process.preserve_fds;
         sys::close_on_exec_from(first).during(|| "close_range")?;
-        sys::reset_ignored_signals();
+        sys::reset_signals(self.process.ignored_signals);
         sys::unblock_signals().during(|| "sigprocmask")?;
         // The hooks of the program's side are found in the image: its restrictions are theirs.
         self.load_filter(state, agent)?;
@@ -260,7 +261,7 @@ fn explain(path: &CStr, process: &Process, errno: Errno) -> Error {
 
 fn beginning(path: &CStr) -> Vec<u8> {
     let mut start = Vec::new();
-    let file = open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty());
+    let file = open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK);
     if let Ok(file) = file {
         let _ = File::from(file).take(4096).read_to_end(&mut start);
     }

@@ -14,10 +14,10 @@ use super::sources::Sources;
 use crate::error::{Context, During, Error, Result};
 use crate::plan::filesystem::{Enter, Filesystem};
 use crate::plan::mounts::Propagation;
-use crate::sys::fs::open_in_root;
+use crate::sys::fs::{open, open_in_root};
 use crate::sys::mount::{self, ATTR_RDONLY, MountAttr, Reach};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, ResolveFlag, open, openat};
+use nix::fcntl::{OFlag, ResolveFlag, openat};
 use nix::libc;
 use nix::mount::{MntFlags, MsFlags, umount2};
 use nix::sys::stat::{FileStat, Mode, fstat, mkdirat, umask};
@@ -172,7 +172,7 @@ impl<'a> Rootfs<'a> {
     }
 
     fn pivot(&self) -> Result<()> {
-        let old = open("/", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty());
+        let old = open("/", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC);
         let old = old.during(|| "open /")?;
         nix::unistd::fchdir(&self.root).during(|| "fchdir to the root file system")?;
         mount::pivot_root_here().map_err(|errno| {
@@ -207,7 +207,7 @@ impl<'a> Rootfs<'a> {
                 Err(errno) => return Err(Error::sys(format!("hide {}", path.display()), errno)),
             }
         }
-        let top = open("/", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty());
+        let top = open("/", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC);
         let top = top.during(|| "open /")?;
         mount::attach(self.root(), top.as_fd()).during(|| "move the root file system over /")?;
         self.chroot()
@@ -263,7 +263,7 @@ fn prepare_root(plan: &Filesystem) -> Result<OwnedFd> {
         }
     }
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let directory = open(&plan.root, flags, Mode::empty()).map_err(|errno| {
+    let directory = open(&plan.root, flags).map_err(|errno| {
         let error = Error::sys("open", errno);
         match errno {
             Errno::EACCES => error.hint("The container's user must be allowed to search every directory above it."),

@@ -7,6 +7,8 @@ use super::devices::{self, Device, Link};
 use super::mounts::{self, Mount, Propagation};
 use crate::bundle::config::Config;
 use crate::error::{Context, During, Error, Result};
+use crate::sys::fs::directory_path;
+use nix::errno::Errno;
 use serde::Serialize;
 use std::path::{Component, Path, PathBuf};
 
@@ -110,10 +112,10 @@ fn root(config: &Config, bundle: &Path) -> Result<PathBuf> {
     };
     let path = bundle.join(&root.path);
     let name = || format!("root.path {}", path.display());
-    let path = std::fs::canonicalize(&path).during(|| "resolve").context(name)?;
-    if !path.is_dir() {
-        return Err(Error::new("is not a directory").context(format!("root.path {}", path.display())));
-    }
+    let path = match directory_path(&path) {
+        Err(Errno::ENOTDIR) => return Err(Error::new("is not a directory").context(name())),
+        result => result.during(|| "open").context(name)?,
+    };
     if path == Path::new("/") {
         return Err(Error::new("is the root directory of the host").context("root.path /"));
     }

@@ -2,8 +2,9 @@
 
 use super::scheduling;
 use crate::bundle::config::{self, Personality};
-use crate::error::{Context, Error, Result};
-use crate::security::caps::Sets;
+use crate::error::{Context, During, Error, Result};
+use crate::security::caps::{self, Sets};
+use crate::sys::fs::read_kernel_text;
 use crate::sys::process::SchedAttr;
 use crate::sys::tty::Size;
 use nix::libc;
@@ -11,6 +12,9 @@ use serde::{Serialize, Serializer};
 use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+
+/// What this process is and holds, proc_pid_status(5).
+const OWN_STATUS: &str = "/proc/thread-self/status";
 
 /// A planned process.
 #[derive(Debug, Clone, Serialize)]
@@ -35,6 +39,9 @@ pub struct Process {
     pub umask: Option<u32>,
     /// Capability sets.
     pub capabilities: Sets,
+    /// Signals that berth ignores, as its caller has made it: bit n is signal n + 1. The program shall not.
+    #[serde(skip)]
+    pub ignored_signals: u64,
     /// See prctl(2) `PR_SET_NO_NEW_PRIVS`.
     pub no_new_privileges: bool,
     /// setrlimit(2).
@@ -93,8 +100,9 @@ impl Process {
         preserve_fds: u32,
     ) -> Result<(Self, Vec<String>)> {
         let (mut capabilities, mut notes) = Sets::from_config(process.capabilities.as_ref())?;
+        let own = read_kernel_text(OWN_STATUS).during(|| format!("read {OWN_STATUS}"))?;
         if !user_namespace {
-            notes.extend(capabilities.limit(&Sets::current()?));
+            notes.extend(capabilities.limit(&Sets::of(&own)?));
         }
         let plan = Self {
             args: strings(&process.args).context(|| "process.args")?,
@@ -105,6 +113,7 @@ impl Process {
             groups: process.user.additional_gids.clone(),
             umask: process.user.umask,
             capabilities,
+            ignored_signals: caps::mask_in(&own, "SigIgn:").unwrap_or(u64::MAX),
             no_new_privileges: process.no_new_privileges,
             rlimits: rlimits(&process.rlimits)?,
             oom_score_adj: process.oom_score_adj,
@@ -137,14 +146,14 @@ impl Process {
 
 /// The environment with each name once: the last value wins, at the place of the first, as runc does.
 fn environment(entries: &[String]) -> Result<Vec<CString>> {
-    let mut places = std::collections::HashMap::with_capacity(entries.len());
+    let mut places = std::collections::BTreeMap::new();
     let mut env: Vec<CString> = Vec::with_capacity(entries.len() + 1);
     for (index, entry) in entries.iter().enumerate() {
         let name = entry.split_once('=').map_or(entry.as_str(), |(name, _)| name);
         let value = string(entry.as_bytes()).context(|| format!("process.env[{index}]"))?;
         match places.entry(name) {
-            std::collections::hash_map::Entry::Occupied(place) => env[*place.get()] = value,
-            std::collections::hash_map::Entry::Vacant(place) => {
+            std::collections::btree_map::Entry::Occupied(place) => env[*place.get()] = value,
+            std::collections::btree_map::Entry::Vacant(place) => {
                 place.insert(env.len());
                 env.push(value);
             }

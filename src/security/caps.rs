@@ -9,7 +9,6 @@ use crate::sys::caps as sys;
 use caps::Capability;
 use nix::errno::Errno;
 use serde::{Serialize, Serializer};
-use std::fs;
 use std::str::FromStr;
 
 /// The five sets; bit n is capability number n. Serialized as names.
@@ -85,19 +84,13 @@ impl Sets {
         self
     }
 
-    /// The sets of the calling thread, as /proc shows them.
+    /// The sets in a thread's `/proc/<pid>/status`, proc_pid_status(5).
     ///
     /// # Errors
-    /// When `/proc/thread-self/status` cannot be read or has no sets, proc_pid_status(5).
-    pub fn current() -> Result<Sets> {
-        const PATH: &str = "/proc/thread-self/status";
-        let status = fs::read_to_string(PATH).during(|| format!("read {PATH}"))?;
-        let set = |name: &str| {
-            let value = status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-            value
-                .and_then(|value| u64::from_str_radix(value, 16).ok())
-                .ok_or_else(|| Error::new(format!("{PATH} has no {name}")))
-        };
+    /// When it has none.
+    pub fn of(status: &str) -> Result<Sets> {
+        let set =
+            |name| mask_in(status, name).ok_or_else(|| Error::new(format!("/proc/thread-self/status has no {name}")));
         Ok(Sets {
             bounding: set("CapBnd:")?,
             effective: set("CapEff:")?,
@@ -106,6 +99,12 @@ impl Sets {
             ambient: set("CapAmb:")?,
         })
     }
+}
+
+/// The bit mask after `name` in a `/proc/<pid>/status`.
+pub fn mask_in(status: &str, name: &str) -> Option<u64> {
+    let value = status.lines().find_map(|line| line.strip_prefix(name))?;
+    u64::from_str_radix(value.trim(), 16).ok()
 }
 
 const SYS_ADMIN: u64 = 1 << Capability::CAP_SYS_ADMIN as u8;
@@ -343,7 +342,8 @@ mod tests {
         let run = move || {
             apply_bounding(&sets).unwrap();
             let lost = apply(&sets).unwrap();
-            (Sets::current().unwrap(), lost)
+            let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+            (Sets::of(&status).unwrap(), lost)
         };
         Some(std::thread::spawn(run).join().unwrap())
     }

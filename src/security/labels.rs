@@ -33,12 +33,21 @@ pub fn check(process: &Process) -> Result<()> {
     Ok(())
 }
 
+/// Whether the process is to be labelled.
+pub fn are_wanted(process: &Process) -> bool {
+    process.apparmor_profile.is_some() || process.selinux_label.is_some()
+}
+
 /// Asks for the change at the next execve. The file is reached by a procfs of our own: a label that is written
 /// anywhere else is a container without one (CVE-2019-16884, CVE-2025-52881).
 ///
 /// # Errors
 /// When the profile is not loaded or the context not allowed.
-pub fn apply(process: &Process, procfs: &ProcFs) -> Result<()> {
+pub fn apply(process: &Process, procfs: Option<&ProcFs>) -> Result<()> {
+    if !are_wanted(process) {
+        return Ok(());
+    }
+    let procfs = procfs.ok_or_else(|| Error::new("no procfs was opened to write the process's label"))?;
     if let Some(profile) = &process.apparmor_profile
         && apparmor_is_enabled_inside(procfs)
     {

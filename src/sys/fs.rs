@@ -1,10 +1,85 @@
-//! Files by descriptors: openat2(2) inside a root, chmod and chown of `O_PATH` descriptors.
+//! Files by descriptors: openat2(2) inside a root, chmod and chown of `O_PATH` descriptors; the kernel's own files.
 
 use super::{Result, check};
+use nix::NixPath;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
+use nix::sys::stat::Mode;
+use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// Opens a file of the host, close-on-exec.
+///
+/// The C library's open(3) makes two system calls of it, for kernels without `O_CLOEXEC`.
+///
+/// # Errors
+/// As openat(2).
+pub fn open<P: NixPath + ?Sized>(path: &P, flags: OFlag) -> Result<OwnedFd> {
+    openat(AT_FDCWD, path, flags | OFlag::O_CLOEXEC, Mode::empty())
+}
+
+/// The absolute path of a directory, without symbolic links.
+///
+/// Three system calls, however deep it is; realpath(3) makes one for each part of the path.
+///
+/// # Errors
+/// As open(2); `ENOTDIR` for something else than a directory.
+pub fn directory_path(path: &Path) -> Result<PathBuf> {
+    let directory = open(path, OFlag::O_PATH | OFlag::O_DIRECTORY)?;
+    let link = format!("/proc/self/fd/{}", directory.as_raw_fd());
+    readlinkat(AT_FDCWD, link.as_str()).map(PathBuf::from)
+}
+
+/// The text of one of the kernel's own files (procfs, cgroupfs), which are short as a rule.
+///
+/// # Errors
+/// The kernel's; `EINVAL` for bytes that are no text.
+pub fn read_kernel_text<P: NixPath + ?Sized>(path: &P) -> Result<String> {
+    let file = open(path, OFlag::O_RDONLY | OFlag::O_NOCTTY)?;
+    let mut text = Vec::new();
+    let mut buffer = [0u8; 4096];
+    loop {
+        let count = match nix::unistd::read(&file, &mut buffer) {
+            Err(Errno::EINTR) => continue,
+            result => result?,
+        };
+        text.extend(buffer.iter().take(count));
+        // The kernel fills the buffer as far as whole records go, and none is half as long: nothing comes after that.
+        if count < buffer.len() / 2 {
+            return String::from_utf8(text).map_err(|_| Errno::EINVAL);
+        }
+    }
+}
+
+/// The whole of a file of ours, at most `limit` bytes.
+///
+/// # Errors
+/// As read(2).
+pub fn read_to_end(file: BorrowedFd<'_>, limit: u64) -> Result<Vec<u8>> {
+    let length = nix::sys::stat::fstat(file)?.st_size as u64;
+    let mut bytes = vec![0; length.saturating_add(1).min(limit) as usize];
+    let mut end = 0;
+    loop {
+        let Some(free) = bytes.get_mut(end..).filter(|free| !free.is_empty()) else {
+            if bytes.len() as u64 >= limit {
+                return Ok(bytes);
+            }
+            // It has grown meanwhile, or is no ordinary file.
+            bytes.resize((bytes.len() * 2).max(4096).min(limit as usize), 0);
+            continue;
+        };
+        match nix::unistd::read(file, free) {
+            Ok(0) => {
+                bytes.truncate(end);
+                return Ok(bytes);
+            }
+            Ok(count) => end += count,
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
 
 /// Opens `path` (relative) as if `root` were the root directory: neither `..` nor symbolic links leave it.
 ///
@@ -34,6 +109,19 @@ fn retry(mut open: impl FnMut() -> Result<OwnedFd>) -> Result<OwnedFd> {
         }
     }
     Err(Errno::EAGAIN)
+}
+
+/// Makes two names of a directory change places, renameat2(2) `RENAME_EXCHANGE`.
+///
+/// # Errors
+/// `EINVAL` on a file system that cannot.
+pub fn exchange(directory: BorrowedFd<'_>, one: &CStr, other: &CStr) -> Result<()> {
+    let directory = directory.as_raw_fd();
+    // SAFETY: both names are NUL-terminated and outlive the call.
+    check(unsafe {
+        libc::syscall(libc::SYS_renameat2, directory, one.as_ptr(), directory, other.as_ptr(), libc::RENAME_EXCHANGE)
+    })
+    .map(drop)
 }
 
 /// Sets the permission bits of what an `O_PATH` descriptor refers to, fchmodat2(2).

@@ -4,9 +4,11 @@
 //! [`Errno`](nix::errno::Errno) (the caller knows the context) and name their manual page.
 #![allow(unsafe_code)]
 
+pub mod alloc;
 pub mod bpf;
 pub mod caps;
 pub mod clone;
+pub mod entry;
 pub mod fs;
 pub mod mount;
 pub mod process;

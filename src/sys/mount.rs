@@ -147,9 +147,9 @@ pub fn clone_tree(at: BorrowedFd<'_>, path: &CStr, reach: Reach) -> Result<Owned
     check(unsafe { libc::syscall(libc::SYS_open_tree, at.as_raw_fd(), path.as_ptr(), flags) }).map(owned)
 }
 
-/// A detached, read-only mount of one open file, for as long as it is open.
-pub fn read_only_clone(file: BorrowedFd<'_>) -> Result<OwnedFd> {
-    let clone = clone_tree(file, c"", Reach::Top)?;
+/// A detached, read-only mount of one file, for as long as it is open.
+pub fn read_only_clone(path: &CStr) -> Result<OwnedFd> {
+    let clone = clone_tree(nix::fcntl::AT_FDCWD, path, Reach::Top)?;
     set_attr(clone.as_fd(), Reach::Top, &MountAttr { set: ATTR_RDONLY, ..MountAttr::default() })?;
     Ok(clone)
 }

@@ -3,8 +3,8 @@
 use super::{Result, check};
 use nix::libc;
 use nix::unistd::Pid;
-use std::ffi::{CStr, CString, c_int, c_long, c_ulong};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ffi::{CStr, c_int, c_long, c_ulong};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// Opens a process file descriptor, pidfd_open(2).
 pub fn pidfd_open(pid: Pid) -> Result<OwnedFd> {
@@ -210,23 +210,15 @@ pub fn namespace_owner(fd: BorrowedFd) -> Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(owner as RawFd) })
 }
 
-/// Replaces the program by the one behind `fd`, execveat(2) with `AT_EMPTY_PATH`; returns only with an error.
-pub fn execute_fd(fd: BorrowedFd, args: &[CString], env: &[CString]) -> nix::errno::Errno {
-    match nix::unistd::execveat(fd.as_fd(), c"", args, env, nix::fcntl::AtFlags::AT_EMPTY_PATH) {
-        Ok(never) => match never {},
-        Err(errno) => errno,
-    }
-}
-
 /// Unblocks every signal for this thread.
 pub fn unblock_signals() -> Result<()> {
     use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
 }
 
-/// Gives every ignored signal its default action back: an ignored signal stays ignored over execve(2).
-pub fn reset_ignored_signals() {
-    (1..=libc::SIGRTMAX()).filter(|signal| is_ignored(*signal)).for_each(reset_signal);
+/// Gives signals (bit n is signal n + 1) their default action back: an ignored one stays ignored over execve(2).
+pub fn reset_signals(mask: u64) {
+    (0..u64::BITS).filter(|bit| mask >> bit & 1 == 1).for_each(|bit| reset_signal(bit as c_int + 1));
 }
 
 /// Whether this process ignores a signal, as nohup(1) makes it ignore SIGHUP.
@@ -270,10 +262,9 @@ pub fn bring_up(interface: &CStr) -> Result<()> {
     for (to, from) in request.ifr_name.iter_mut().zip(interface.to_bytes()) {
         *to = *from as _;
     }
-    // SAFETY: both requests read and write one ifreq, which lives until they return; ifru_flags is a plain integer.
+    // SAFETY: the request reads one ifreq, which lives until it returns; ifru_flags is a plain integer.
     unsafe {
-        check(libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFFLAGS as _, &raw mut request).into())?;
-        request.ifr_ifru.ifru_flags |= libc::IFF_UP as i16;
+        request.ifr_ifru.ifru_flags = libc::IFF_UP as i16;
         check(libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw mut request).into())?;
     }
     Ok(())

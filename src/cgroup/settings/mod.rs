@@ -66,9 +66,10 @@ impl Layout {
         let v1: BTreeSet<String> = paths.keys().filter(|controller| !controller.is_empty()).cloned().collect();
         let all = host.v2.as_ref().map(|v2| v2.controllers.clone()).unwrap_or_default();
         // Without rights further up only what is delegated can be enabled.
-        let v2 = paths.get("").map(|path| match tree::value(paths::existing(path), "cgroup.controllers") {
-            Some(list) if rootless => list.split_whitespace().map(str::to_owned).collect(),
-            _ => all.clone(),
+        let delegated = |path| tree::value(paths::existing(path), "cgroup.controllers").filter(|_| rootless);
+        let v2 = paths.get("").map(|path| match rootless.then(|| delegated(path)).flatten() {
+            Some(list) => list.split_whitespace().map(str::to_owned).collect(),
+            None => all.clone(),
         });
         let denied = host.v1.iter().flat_map(|hierarchy| &hierarchy.controllers).chain(&all);
         let given = |controller: &&String| {
