@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::book::Section;
 
 const COLOURS: [&str; 8] = ["#1b6ca8", "#e07b39", "#e9b872", "#7a7a7a", "#a05195", "#c9b1bd", "#b8c4bb", "#2f9e44"];
-const LEFT: f64 = 150.0;
+const LEFT: f64 = 185.0;
 const WIDTH: f64 = 620.0;
 const BAR: f64 = 13.0;
 const LEAST: f64 = 0.1;
