@@ -54,6 +54,14 @@ check '--privileged' '^mounted ' 'run --rm --privileged bb:1 sh -c "mount -t tmp
 check '--cgroups disabled' '^in ' 'run --rm --cgroups disabled bb:1 echo in'
 check '--cgroups no-conmon' '^in 137 ' 'run -d --cgroups no-conmon bb:1 sleep 1000 >/dev/null; podman exec box echo in; podman kill box >/dev/null; podman wait box'
 drop
+# Podman puts the container below the cgroup that it is in itself.
+for hierarchy in /sys/fs/cgroup/*/; do
+    mkdir "$hierarchy/own"
+    for file in cpuset.cpus cpuset.mems; do [[ ! -e $hierarchy$file ]] || cat "$hierarchy$file" >"$hierarchy/own/$file"; done
+done
+check '--cgroups split' 'memory:/own/' \
+    'for hierarchy in /sys/fs/cgroup/*/; do echo $BASHPID >$hierarchy/own/cgroup.procs; done; run --rm --cgroups split --cgroupns host bb:1 cat /proc/self/cgroup'
+find /sys/fs/cgroup/*/own -depth -type d -exec rmdir {} +
 check '--cgroups enabled, --cgroup-parent' 'memory:/mine/' 'run --rm --cgroup-parent /mine --cgroupns host bb:1 cat /proc/self/cgroup'
 check '--cgroupns private' ' 0::/ ' 'run --rm --cgroupns private bb:1 cat /proc/self/cgroup'
 check '--network host, --pid host' '^same ' 'podman run --rm --network host --pid host bb:1 readlink /proc/self/ns/net | grep -qxF "$(readlink /proc/self/ns/net)" && echo same'
