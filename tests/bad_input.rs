@@ -412,6 +412,8 @@ fn contradictions_and_values_out_of_range() {
             |b| b.set("/process/selinuxLabel", json!("system_u:system_r:x_t:s0")),
             &["selinux"],
         ),
+        ("a class of Intel RDT", |b| b.set("/linux/intelRdt", json!({"closID": "x"})), &["intelRdt", "not supported"]),
+        ("a network device", |b| b.set("/linux/netDevices", json!({"eth0": {}})), &["netDevices", "not supported"]),
     ]);
 }
 
