@@ -59,7 +59,7 @@ engines: build ## Docker, containerd and Podman with berth, and with runc as con
 vm: ## build the test machine: pure cgroup v2, systemd, Docker, containerd, Podman
 	@integration/vm/build.sh
 
-vm-test: build ## all tests of tests/, with the release binary, in the test machine (SUITE=… TEST=… as for test)
+vm-test: build ## the tests that depend on cgroup v2 or systemd, in the test machine (SUITE="all" TEST=… as for test)
 	@BERTH=$(BERTH) TARGET=$(TARGET) integration/vm/test.sh
 
 vm-shell: build ## a prompt in the test machine, berth in PATH

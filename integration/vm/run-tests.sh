@@ -17,9 +17,10 @@ echo "test machine: Linux $(uname -r), $(systemctl --version | head -n 1), $(sta
 status=0
 for binary in /job/tests/*; do
     name=${binary##*/}
+    read -ra parts <"/job/parts/$name"
     name=${name//://}
     echo "     Running $name"
-    (cd "$checkout" && timeout -k 10 600 "$binary" --test-threads "$TEST_THREADS" ${TEST:+"$TEST"} </dev/null) || {
+    (cd "$checkout" && timeout -k 10 600 "$binary" --test-threads "$TEST_THREADS" "${parts[@]}" </dev/null) || {
         code=$?
         status=1
         [ $code != 124 ] && [ $code != 137 ] || echo "$name: ended after 600 s"
