@@ -18,7 +18,7 @@ NEED := integration/need.sh
 SCRIPTS := $(shell find .ci integration tests -type f \( -name '*.sh' -o -path .ci/run \) 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint conformance engines vm vm-test vm-shell bench bench-limits install clean toolchain
+.PHONY: help build demo test lint conformance engines vm vm-test vm-load vm-shell bench bench-limits install clean toolchain
 
 help: ## this list
 	@echo 'usage: make TARGET'
@@ -61,6 +61,9 @@ vm: ## build the test machine: pure cgroup v2, systemd, Docker, containerd, Podm
 
 vm-test: build ## the tests that depend on cgroup v2 or systemd, in the test machine (SUITE="all" TEST=… as for test)
 	@BERTH=$(BERTH) TARGET=$(TARGET) integration/vm/test.sh
+
+vm-load: build ## 500 containers with the systemd driver in the test machine, and how soon its bus answers (COUNT=n)
+	@BERTH=$(BERTH) integration/vm/load.sh
 
 vm-shell: build ## a prompt in the test machine, berth in PATH
 	@BERTH=$(BERTH) integration/vm/shell.sh
