@@ -34,7 +34,7 @@ check 'info' '^true $' 'rootless info -f "{{.Host.Security.Rootless}}"'
 check 'run, the maps, exit status' '^0 4321 1 1 100000 65536 7 $' \
     'run --rm $IMAGE sh -c "tr -s \" \" </proc/self/uid_map | sed \"s/^ //\"; exit 7"; echo $?'
 check 'programs that do not start' '126 .*127 .*127 $' 'for program in /etc/passwd /nosuch nosuch; do run --rm $IMAGE $program 2>&1; echo $?; drop; done'
-check 'run -it' '/dev/pts/0' 'script -qec "$(declare -f user rootless run); WORK=$WORK RUNTIME=$RUNTIME; run --rm -it $IMAGE tty" /dev/null'
+check 'run -it' '/dev/pts/0' 'script -qec "$(declare -f user rootless run); WORK=$WORK RUNTIME=$RUNTIME; run --rm -it $IMAGE sh -c '\''tty; sleep 1'\''" /dev/null'
 drop
 check 'run -d, logs' '^one $' 'run -d $IMAGE sh -c "echo one; sleep 1000" >/dev/null; sleep 1; rootless logs box'
 check 'the state is in the directory of the user' '^1 $' 'ls -d $WORK/user/session/$([[ $RUNTIME == berth ]] && echo berth || echo runc)/*/state.json | wc -l'
