@@ -18,7 +18,7 @@ NEED := integration/need.sh
 SCRIPTS := $(shell find .ci integration tests -type f \( -name '*.sh' -o -path .ci/run \) 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint conformance engines vm vm-test vm-load vm-shell bench bench-limits install clean toolchain
+.PHONY: help build demo test lint conformance engines engines-vm vm vm-test vm-load vm-shell bench bench-limits install clean toolchain
 
 help: ## this list
 	@echo 'usage: make TARGET'
@@ -55,6 +55,9 @@ engines: build ## Docker, containerd and Podman with berth, and with runc as con
 		busybox-static bsdutils iproute2 procps \
 		containernetworking-plugins protobuf-compiler curl uidmap
 	@BERTH=$(BERTH) integration/engines/run.sh
+
+engines-vm: build ## the engines of the test machine, Podman without root too (ENGINES="docker rootless" ONLY=part RUNTIMES=berth)
+	@BERTH=$(BERTH) integration/engines/vm.sh
 
 vm: ## build the test machine: pure cgroup v2, systemd, Docker, containerd, Podman
 	@integration/vm/build.sh
