@@ -17,6 +17,7 @@ use crate::sys::{process as sys, seccomp};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, ResolveFlag};
 use nix::unistd::{AccessFlags, execve, faccessat, fchdir, getcwd};
+use std::borrow::Cow;
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -29,7 +30,7 @@ use std::path::Path;
 pub struct Program<'plan> {
     path: CString,
     process: &'plan Process,
-    env: Vec<CString>,
+    env: Vec<Cow<'plan, CStr>>,
     filter: Option<&'plan Filter>,
     hooks: &'plan [Hook],
     /// Needed for labels and for the wait at the door.
@@ -79,6 +80,7 @@ impl<'plan> Program<'plan> {
         let Inherited { channel, exec_fifo, agent, .. } = inherited;
         let mut parent: Box<dyn Report> = Box::new(channel);
         if let Some(fifo) = exec_fifo {
+            sys::forget_program_pages();
             // Blocks until `start` opens the other end.
             let missing = || Err(Error::new("no procfs was opened to wait for start"));
             match self.procfs.as_ref().map_or_else(missing, |procfs| procfs.reopen(fifo.as_fd(), OFlag::O_WRONLY)) {
@@ -155,12 +157,12 @@ impl Report for File {
 }
 
 /// `HOME` from the image's passwd when the configuration has none, as every engine's users expect.
-fn with_home(process: &Process, root: BorrowedFd) -> Vec<CString> {
-    let mut env = process.env.clone();
+fn with_home<'plan>(process: &'plan Process, root: BorrowedFd) -> Vec<Cow<'plan, CStr>> {
+    let mut env: Vec<_> = process.env.iter().map(|entry| Cow::Borrowed(entry.as_c_str())).collect();
     if process.variable("HOME").is_none_or(<[u8]>::is_empty) {
         let home = identity::home(root, process.uid).unwrap_or_else(|| "/".into());
         env.retain(|entry| !entry.to_bytes().starts_with(b"HOME="));
-        env.extend(CString::new(format!("HOME={home}")).ok());
+        env.extend(CString::new(format!("HOME={home}")).map(Cow::Owned).ok());
     }
     env
 }

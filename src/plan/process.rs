@@ -146,14 +146,14 @@ impl Process {
 
 /// The environment with each name once: the last value wins, at the place of the first, as runc does.
 fn environment(entries: &[String]) -> Result<Vec<CString>> {
-    let mut places = std::collections::BTreeMap::new();
+    let mut places = std::collections::HashMap::with_capacity(entries.len());
     let mut env: Vec<CString> = Vec::with_capacity(entries.len() + 1);
     for (index, entry) in entries.iter().enumerate() {
         let name = entry.split_once('=').map_or(entry.as_str(), |(name, _)| name);
         let value = string(entry.as_bytes()).context(|| format!("process.env[{index}]"))?;
         match places.entry(name) {
-            std::collections::btree_map::Entry::Occupied(place) => env[*place.get()] = value,
-            std::collections::btree_map::Entry::Vacant(place) => {
+            std::collections::hash_map::Entry::Occupied(place) => env[*place.get()] = value,
+            std::collections::hash_map::Entry::Vacant(place) => {
                 place.insert(env.len());
                 env.push(value);
             }
