@@ -116,6 +116,26 @@ fn seccomp_returns_the_chosen_error() {
 }
 
 #[test]
+fn a_compiled_profile_is_kept_beside_the_containers_and_taken_from_there() {
+    let bundle = deny(&["mkdir", "mkdirat"], json!({"action": "SCMP_ACT_ERRNO", "errnoRet": 28}));
+    let kept = || fs::read_dir(bundle.root().join(".cache/seccomp")).unwrap().map(|entry| entry.unwrap().path());
+    bundle.run_sh("mkdir /x").exits(1).complains("no space left");
+    let files: Vec<_> = kept().collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+    let before = fs::metadata(&files[0]).unwrap().modified().unwrap();
+    bundle.run_sh("mkdir /x").exits(1).complains("no space left");
+    assert_eq!(kept().collect::<Vec<_>>(), files);
+    assert_eq!(fs::metadata(&files[0]).unwrap().modified().unwrap(), before, "compiled once more");
+    // A damaged file is no filter and no failure: it is made anew.
+    let whole = fs::read(&files[0]).unwrap();
+    let mut damaged = whole.clone();
+    damaged[whole.len() / 2] ^= 1;
+    fs::write(&files[0], &damaged).unwrap();
+    bundle.run_sh("mkdir /x").exits(1).complains("no space left");
+    assert_eq!(fs::read(&files[0]).unwrap(), whole);
+}
+
+#[test]
 fn seccomp_kills_the_process() {
     for action in ["SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_TRAP"] {
         let bundle = deny(&["mkdir", "mkdirat"], json!({"action": action}));
