@@ -4,7 +4,8 @@
 IMAGE=localhost/bb:1
 if [[ ! -e $WORK/user ]]; then
     useradd -M -d "$WORK/user/home" -u 4321 tester
-    for file in /etc/subuid /etc/subgid; do echo tester:100000:65536 >"$file"; done
+    # Ranges of other users stay: Docker's userns-remap has one.
+    for file in /etc/subuid /etc/subgid; do sed -i /^tester:/d "$file" && echo tester:100000:65536 >>"$file"; done
     mkdir -p "$WORK"/user/{home,session}
     # The wrappers write to root's files.
     cp "$BERTH" "$WORK/user/berth"
