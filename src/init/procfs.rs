@@ -4,6 +4,7 @@ use super::rootfs::Rootfs;
 use crate::error::{Context, During, Error, Result};
 use crate::sys::fs::{open, open_same_mount};
 use crate::sys::mount::{ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, FsContext};
+use crate::sys::process::forget_program_pages;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat, readlinkat};
 use nix::sys::stat::{Mode, fstat};
@@ -90,13 +91,14 @@ impl ProcFs {
         Ok(text)
     }
 
-    /// Opens what a descriptor of ours refers to once more, with other flags: a FIFO from its `O_PATH` descriptor. May
-    /// wait, as opening the file itself may.
+    /// Opens what a descriptor of ours refers to once more, with other flags: a FIFO from its `O_PATH` descriptor. Waits,
+    /// perhaps long, as opening the file itself does.
     ///
     /// # Errors
     /// Names the operation.
     pub fn reopen(&self, fd: BorrowedFd<'_>, flags: OFlag) -> Result<OwnedFd> {
         let path = format!("{}/fd/{}", self.thread()?, fd.as_raw_fd());
+        forget_program_pages();
         // The last step is a magic link, which this procfs made for our own descriptor.
         loop {
             match openat(&self.0, path.as_str(), flags | OFlag::O_CLOEXEC, Mode::empty()) {

@@ -80,7 +80,6 @@ impl<'plan> Program<'plan> {
         let Inherited { channel, exec_fifo, agent, .. } = inherited;
         let mut parent: Box<dyn Report> = Box::new(channel);
         if let Some(fifo) = exec_fifo {
-            sys::forget_program_pages();
             // Blocks until `start` opens the other end.
             let missing = || Err(Error::new("no procfs was opened to wait for start"));
             match self.procfs.as_ref().map_or_else(missing, |procfs| procfs.reopen(fifo.as_fd(), OFlag::O_WRONLY)) {

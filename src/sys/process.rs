@@ -277,17 +277,19 @@ pub fn received_fd(fd: RawFd) -> OwnedFd {
 }
 
 /// Lets go of the pages of the program that have been used so far, before a long wait; what is used again comes back
-/// from the page cache. A container that waits for `start` takes 0.3 MB then instead of 1.6.
+/// from the page cache. A container that waits for `start` takes 0.4 MB then instead of 1.6.
 pub fn forget_program_pages() {
     unsafe extern "C" {
-        /// Where the linker has put the program, end(3).
+        /// Where the linker has put the program, and its first data that can be written: code and constants lie between.
         static __executable_start: u8;
-        static etext: u8;
+        static __init_array_start: u8;
     }
-    let (start, end) = (&raw const __executable_start, &raw const etext);
-    let length = (end as usize).saturating_sub(start as usize);
-    // SAFETY: the range is the program's own code, unchanged since it was read from its file: nothing is lost. Fails
-    // without harm where the linker has put it otherwise.
+    // SAFETY: no conditions.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
+    let (start, end) = (&raw const __executable_start, &raw const __init_array_start);
+    let length = (end as usize / page * page).saturating_sub(start as usize);
+    // SAFETY: the pages are as they were read from the file: nothing is lost. Fails without harm where the linker has
+    // put the program otherwise.
     unsafe { libc::madvise(start.cast_mut().cast(), length, libc::MADV_DONTNEED) };
 }
 
