@@ -124,10 +124,13 @@ pub struct State {
     /// See [`Identity`].
     pub init_process_start: u64,
     /// Whether the container has a PID namespace of its own, whose processes all end with init.
+    #[serde(default)]
     pub own_pid_namespace: bool,
     /// Whether its configuration has poststart hooks; who needs no more of it need not read it.
+    #[serde(default = "unknown")]
     pub has_poststart: bool,
     /// Whether its configuration has poststop hooks.
+    #[serde(default = "unknown")]
     pub has_poststop: bool,
     /// Whether the root was changed by chroot instead of pivot_root.
     pub no_pivot: bool,
@@ -140,6 +143,11 @@ pub struct State {
     /// `linux.resources` with what `update` changed; absent as long as the configuration's count.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<Value>,
+}
+
+/// What a file of an earlier berth does not say is looked up.
+fn unknown() -> bool {
+    true
 }
 
 impl State {
@@ -256,6 +264,18 @@ impl Resources {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn containers_of_an_earlier_berth_are_known() {
+        let config = serde_json::from_str(r#"{"ociVersion":"1.0.0"}"#).unwrap();
+        let state = State::new("c", "/b".into(), "/b/rootfs".into(), &config, cgroup::Record::default());
+        let mut value = serde_json::to_value(&state).unwrap();
+        for new in ["own_pid_namespace", "has_poststart", "has_poststop"] {
+            value.as_object_mut().unwrap().remove(new).unwrap();
+        }
+        let old: State = serde_json::from_value(value).unwrap();
+        assert!(!old.own_pid_namespace && old.has_poststart && old.has_poststop);
+    }
 
     #[test]
     fn stat_is_read_after_the_name() {
