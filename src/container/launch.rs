@@ -18,6 +18,7 @@ use crate::sys::process;
 use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::stat::fstat;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -260,17 +261,19 @@ pub fn by_intermediate(
         let _ = inits.send(&message);
         process::exit_now(0);
     };
-    let ended = nix::sys::wait::waitpid(intermediate.pid, Some(nix::sys::wait::WaitPidFlag::__WALL));
-    ended.during(|| "wait for the intermediate process")?;
-    match channel.try_receive()? {
-        Some(Message::Born(pid)) => {
-            let pid = Pid::from_raw(pid);
-            // Our child, so the pid cannot have been given to another process.
-            Ok(Some(Child { pid, pidfd: process::pidfd_open(pid).during(|| "pidfd_open")? }))
-        }
-        Some(Message::Failed(error)) => Err(error),
-        _ => Err(Error::new("the intermediate process ended before it made init")),
-    }
+    let ended = waitpid(intermediate.pid, Some(WaitPidFlag::__WALL));
+    let ended = ended.during(|| "wait for the intermediate process")?;
+    let Some(pid) = channel.born()? else {
+        let how = match ended {
+            WaitStatus::Signaled(_, signal, _) => format!("was killed by {signal}"),
+            _ => "ended".to_owned(),
+        };
+        let silent = || Error::new(format!("the intermediate process {how} before it made init"));
+        return Err(channel.last_words().unwrap_or_else(silent));
+    };
+    let pid = Pid::from_raw(pid);
+    // Our child, so the pid cannot have been given to another process.
+    Ok(Some(Child { pid, pidfd: process::pidfd_open(pid).during(|| "pidfd_open")? }))
 }
 
 /// Makes a time namespace for children (and for the next program), with its offsets.

@@ -11,6 +11,8 @@ use nix::sys::socket::{
     setsockopt, socket, socketpair, sockopt,
 };
 use nix::sys::time::TimeVal;
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -34,10 +36,18 @@ pub enum Message {
 
 /// One end of the conversation.
 #[derive(Debug)]
-pub struct Channel(OwnedFd);
+pub struct Channel {
+    socket: OwnedFd,
+    /// What init said before the intermediate process told its pid.
+    early: RefCell<VecDeque<Message>>,
+    /// The packets so far of a message whose last one has not come yet.
+    partial: RefCell<Vec<u8>>,
+}
 
 /// Largest packet in bytes; a longer message travels in several.
 const LARGEST: usize = 4 << 10;
+/// Tag of [`Message::Born`].
+const BORN: u8 = 1;
 /// Tag of a packet that the next one continues.
 const MORE: u8 = 255;
 
@@ -49,7 +59,11 @@ impl Channel {
     pub fn pair() -> Result<(Self, Self)> {
         let (one, other) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
             .during(|| "socketpair")?;
-        Ok((Self(one), Self(other)))
+        Ok((Self::new(one), Self::new(other)))
+    }
+
+    fn new(socket: OwnedFd) -> Self {
+        Self { socket, early: RefCell::default(), partial: RefCell::default() }
     }
 
     /// Sends a message.
@@ -59,14 +73,14 @@ impl Channel {
     pub fn send(&self, message: &Message) -> Result<()> {
         let (tag, payload, fd): (u8, Vec<u8>, Option<BorrowedFd>) = match message {
             Message::Proceed(payload) => (0, payload.clone(), None),
-            Message::Born(pid) => (1, pid.to_le_bytes().to_vec(), None),
+            Message::Born(pid) => (BORN, pid.to_le_bytes().to_vec(), None),
             Message::BeforePivot => (2, Vec::new(), None),
             Message::Terminal(fd) => (3, Vec::new(), Some(fd.as_fd())),
             Message::Ready => (4, Vec::new(), None),
             Message::Failed(error) => (5, error.encode(), None),
         };
         let send = |tag: u8, part: &[u8], fds: &[BorrowedFd]| {
-            send_with_fds(self.0.as_fd(), &[&[tag], part], fds).during(|| "send to the other side of create")
+            send_with_fds(self.socket.as_fd(), &[&[tag], part], fds).during(|| "send to the other side of create")
         };
         let mut rest = payload.as_slice();
         while let Some((part, tail)) = rest.split_at_checked(LARGEST - 1).filter(|(_, tail)| !tail.is_empty()) {
@@ -81,7 +95,10 @@ impl Channel {
     /// # Errors
     /// For a message that the other side would not send.
     pub fn receive(&self) -> Result<Option<Message>> {
-        self.take(MsgFlags::empty())
+        match self.early.borrow_mut().pop_front() {
+            Some(message) => Ok(Some(message)),
+            None => self.take(MsgFlags::empty()),
+        }
     }
 
     /// A message that has come already; `None` when there is none.
@@ -89,7 +106,24 @@ impl Channel {
     /// # Errors
     /// As [`Channel::receive`].
     pub fn try_receive(&self) -> Result<Option<Message>> {
-        self.take(MsgFlags::MSG_DONTWAIT)
+        match self.early.borrow_mut().pop_front() {
+            Some(message) => Ok(Some(message)),
+            None => self.take(MsgFlags::MSG_DONTWAIT),
+        }
+    }
+
+    /// The pid that an intermediate process, which has ended, told. Init may have been faster: what it said comes next.
+    ///
+    /// # Errors
+    /// As [`Channel::receive`].
+    pub fn born(&self) -> Result<Option<i32>> {
+        while let Some(message) = self.take(MsgFlags::MSG_DONTWAIT)? {
+            match message {
+                Message::Born(pid) => return Ok(Some(pid)),
+                message => self.early.borrow_mut().push_back(message),
+            }
+        }
+        Ok(None)
     }
 
     /// Why the other side has failed, if it said so: nearer to the cause than what its end makes fail here.
@@ -104,15 +138,26 @@ impl Channel {
 
     fn take(&self, flags: MsgFlags) -> Result<Option<Message>> {
         let mut bytes = [0u8; LARGEST];
-        let mut payload = Vec::new();
+        let mut payload = self.partial.take();
         let (tag, fd) = loop {
-            let (length, fd) = match receive_with_fd(self.0.as_fd(), &mut bytes, flags) {
-                Err(Errno::EAGAIN) => return Ok(None),
+            let (length, fd) = match receive_with_fd(self.socket.as_fd(), &mut bytes, flags) {
+                Err(Errno::EAGAIN) => {
+                    self.partial.replace(payload);
+                    return Ok(None);
+                }
                 result => result.during(|| "receive")?,
             };
             let Some((tag, part)) = bytes[..length].split_first() else {
                 return Ok(None);
             };
+            if *tag == BORN {
+                // Another sender's, maybe between two packets of init's.
+                self.partial.replace(payload);
+                return match part.try_into() {
+                    Ok(pid) => Ok(Some(Message::Born(i32::from_le_bytes(pid)))),
+                    Err(_) => Err(Error::new("malformed message")),
+                };
+            }
             payload.extend_from_slice(part);
             if *tag != MORE {
                 break (*tag, fd);
@@ -120,10 +165,6 @@ impl Channel {
         };
         let message = match (tag, fd) {
             (0, None) => Message::Proceed(payload),
-            (1, None) => match payload.as_slice().try_into() {
-                Ok(pid) => Message::Born(i32::from_le_bytes(pid)),
-                Err(_) => return Err(Error::new("malformed message")),
-            },
             (2, None) => Message::BeforePivot,
             (3, Some(fd)) => Message::Terminal(fd),
             (4, None) => Message::Ready,
@@ -147,7 +188,7 @@ impl Channel {
 
 impl AsFd for Channel {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.socket.as_fd()
     }
 }
 
@@ -246,5 +287,26 @@ mod tests {
         let sender = std::thread::spawn(move || one.send(&Message::Proceed(sent)));
         assert_eq!(other.wait_to_proceed().unwrap(), text);
         sender.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn a_pid_is_found_whatever_init_said_before() {
+        let (inits, parents) = Channel::pair().unwrap();
+        inits.send(&Message::Ready).unwrap();
+        inits.send(&Message::Born(7)).unwrap();
+        assert_eq!(parents.born().unwrap(), Some(7));
+        assert!(matches!(parents.receive().unwrap(), Some(Message::Ready)));
+
+        // Between the packets of a long message.
+        send_with_fds(inits.as_fd(), &[&[MORE], b"ab"], &[]).unwrap();
+        inits.send(&Message::Born(8)).unwrap();
+        assert_eq!(parents.born().unwrap(), Some(8));
+        assert!(parents.try_receive().unwrap().is_none());
+        inits.send(&Message::Proceed(b"c".to_vec())).unwrap();
+        assert_eq!(parents.wait_to_proceed().unwrap(), b"abc");
+
+        inits.send(&Message::Failed(Error::new("no"))).unwrap();
+        assert_eq!(parents.born().unwrap(), None);
+        assert_eq!(parents.last_words(), Some(Error::new("no")));
     }
 }
