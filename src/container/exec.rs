@@ -139,7 +139,7 @@ fn is_own(kind: Kind, pid: i32) -> Result<bool> {
 
 fn open_root(pid: i32) -> Result<OwnedFd> {
     let path = format!("/proc/{pid}/root");
-    open(path.as_str(), OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC).during(|| format!("open {path}"))
+    open(path.as_str(), OFlag::O_PATH | OFlag::O_DIRECTORY).during(|| format!("open {path}"))
 }
 
 /// An exec that is under way.

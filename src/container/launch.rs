@@ -93,7 +93,7 @@ fn join(kind: Kind, fd: BorrowedFd) -> Result<()> {
 
 fn open_namespace(path: &Path, kind: Kind) -> Result<OwnedFd> {
     let name = || format!("linux.namespaces: {} namespace {}", kind.name(), path.display());
-    let fd = open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).during(|| "open").context(name)?;
+    let fd = open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK).during(|| "open").context(name)?;
     match process::namespace_type(fd.as_fd()) {
         Ok(found) if found == kind.flag() => Ok(fd),
         Ok(found) => {
@@ -300,7 +300,7 @@ struct Restore(Vec<(Kind, OwnedFd)>);
 impl Restore {
     fn keep(&mut self, kind: Kind) -> Result<()> {
         let path = format!("/proc/self/ns/{}", kind.file());
-        let fd = open(path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC).during(|| format!("open {path}"))?;
+        let fd = open(path.as_str(), OFlag::O_RDONLY).during(|| format!("open {path}"))?;
         self.0.push((kind, fd));
         Ok(())
     }

@@ -44,7 +44,7 @@ pub struct Program<'plan> {
 /// # Errors
 /// When it may not be searched.
 pub fn open_root() -> Result<OwnedFd> {
-    open("/", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC).during(|| "open /")
+    open("/", OFlag::O_PATH | OFlag::O_DIRECTORY).during(|| "open /")
 }
 
 impl<'plan> Program<'plan> {
@@ -262,7 +262,7 @@ fn explain(path: &CStr, process: &Process, errno: Errno) -> Error {
 
 fn beginning(path: &CStr) -> Vec<u8> {
     let mut start = Vec::new();
-    let file = open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK);
+    let file = open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK);
     if let Ok(file) = file {
         let _ = File::from(file).take(4096).read_to_end(&mut start);
     }

@@ -172,7 +172,7 @@ impl<'a> Rootfs<'a> {
     }
 
     fn pivot(&self) -> Result<()> {
-        let old = open("/", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC);
+        let old = open("/", OFlag::O_PATH | OFlag::O_DIRECTORY);
         let old = old.during(|| "open /")?;
         nix::unistd::fchdir(&self.root).during(|| "fchdir to the root file system")?;
         mount::pivot_root_here().map_err(|errno| {
@@ -207,7 +207,7 @@ impl<'a> Rootfs<'a> {
                 Err(errno) => return Err(Error::sys(format!("hide {}", path.display()), errno)),
             }
         }
-        let top = open("/", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC);
+        let top = open("/", OFlag::O_PATH | OFlag::O_DIRECTORY);
         let top = top.during(|| "open /")?;
         mount::attach(self.root(), top.as_fd()).during(|| "move the root file system over /")?;
         self.chroot()

@@ -47,6 +47,9 @@ impl Sets {
     /// # Errors
     /// When the kernel does not say which capabilities it has.
     pub fn add(&mut self, names: &[String]) -> Result<Vec<String>> {
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
         let last = sys::last().during(|| "prctl PR_CAPBSET_READ")?;
         let names: Vec<_> = names.iter().map(|name| caps::to_canonical(name)).collect();
         let mut warnings = Vec::new();

@@ -18,7 +18,7 @@ const FINE: usize = 1 << 9;
 const LARGEST: usize = 1 << 15;
 const FINE_LISTS: usize = FINE / UNIT;
 const LISTS: usize = FINE_LISTS + (LARGEST / FINE).trailing_zeros() as usize;
-/// The first piece of memory; later ones are mapped.
+/// The first piece of memory, longer than the largest block; later ones are mapped.
 const FIRST: usize = 1 << 18;
 /// Size of the later ones.
 const PIECE: usize = 1 << 20;
@@ -34,10 +34,9 @@ pub struct Allocator {
 struct Memory {
     /// Freed blocks by size; each begins with the address of the next one.
     free: [*mut u8; LISTS],
-    /// What has never been used of the current piece.
+    /// What has never been used of the current piece; null before the first one is.
     next: *mut u8,
     left: usize,
-    begun: bool,
     first: [u8; FIRST],
 }
 
@@ -70,7 +69,7 @@ impl Allocator {
     /// An allocator that has nothing yet.
     #[allow(clippy::new_without_default, reason = "must be const")]
     pub const fn new() -> Self {
-        let memory = Memory { free: [null_mut(); LISTS], next: null_mut(), left: 0, begun: false, first: [0; FIRST] };
+        let memory = Memory { free: [null_mut(); LISTS], next: null_mut(), left: 0, first: [0; FIRST] };
         Self { busy: AtomicBool::new(false), memory: UnsafeCell::new(memory) }
     }
 
@@ -111,16 +110,12 @@ impl Memory {
     }
 
     fn more(&mut self) -> bool {
-        if !self.begun {
-            self.begun = true;
+        if self.next.is_null() {
             let gap = self.first.as_ptr().align_offset(UNIT);
             // SAFETY: the gap is smaller than the piece.
             self.next = unsafe { self.first.as_mut_ptr().add(gap) };
-            // A whole number of the largest blocks is not needed: what is left is tried first.
             self.left = FIRST - UNIT;
-            if self.left >= LARGEST {
-                return true;
-            }
+            return true;
         }
         let piece = map(PIECE);
         if !piece.is_null() {
