@@ -1,6 +1,7 @@
 #!/bin/bash
 # inside.sh ENGINE - in the test machine: the scenarios of one engine with each of RUNTIMES (berth, control), and a table.
 # Fails when berth does, or when containers leave something behind.
+# shellcheck disable=SC2317  # the scenarios call these functions
 set -u
 RUNTIMES=${RUNTIMES:-berth control}
 ENGINE=$1 FIRST=${RUNTIMES%% *} HERE=/job/engines WORK=/job/work BERTH=/job/bin/berth RUNC=$(command -v runc)
@@ -56,6 +57,24 @@ shows() {
 
 # A terminal around a command; its output, without carriage returns.
 on_terminal() { script -qec "stty rows 30 cols 100; $1" /dev/null </dev/null | tr -d '\r'; }
+
+# Podman of root and of a user: both runtimes, and a container `box`.
+podman_with_runtimes() {
+    cat >containers.conf <<TOML
+[containers]
+[engine]
+infra_image = "localhost/busybox"
+runtime = "$RUNTIME"
+runtime_supports_nocgroup = ["berth"]
+[engine.runtimes]
+berth = ["$BERTH"]
+control = ["$RUNC"]
+TOML
+    run() { podman run --network none --name box "$@"; }
+    drop() { podman rm -f -t 0 box >/dev/null 2>&1; }
+    field() { podman inspect -f "{{$1}}" box; }
+    scope() { echo "libpod-$(field .Id).scope"; }
+}
 
 # What containers must not leave: units, cgroups, processes, mounts, files under --root.
 left() {

@@ -1,21 +1,8 @@
 # shellcheck shell=bash disable=SC2016,SC2034,SC2154
 # Podman as root, cgroups by systemd; sourced by inside.sh once per runtime.
 IMAGE=localhost/busybox
-cat >containers.conf <<TOML
-[containers]
-[engine]
-infra_image = "localhost/busybox"
-runtime = "$RUNTIME"
-runtime_supports_nocgroup = ["berth"]
-[engine.runtimes]
-berth = ["$BERTH"]
-control = ["$RUNC"]
-TOML
+podman_with_runtimes
 export CONTAINERS_CONF=$WORK/containers.conf
-run() { podman run --network none --name box "$@"; }
-drop() { podman rm -f -t 0 box >/dev/null 2>&1; }
-field() { podman inspect -f "{{$1}}" box; }
-scope() { echo "libpod-$(field .Id).scope"; }
 
 check 'info' '^systemd v2 (berth|control) $' 'podman info -f "{{.Host.CgroupManager}} {{.Host.CgroupsVersion}} {{.Host.OCIRuntime.Name}}"'
 check 'run, exit statuses, on a terminal' '^hi 7 127 126 126 127 .*/dev/pts/0 30 100' \

@@ -2,21 +2,8 @@
 # Podman without root, as the user `tester`, cgroups by the user's systemd; sourced by inside.sh once per runtime.
 IMAGE=localhost/busybox
 chmod 755 "$WORK" "$WORK/bin"
-cat >containers.conf <<TOML
-[containers]
-[engine]
-infra_image = "localhost/busybox"
-runtime = "$RUNTIME"
-runtime_supports_nocgroup = ["berth"]
-[engine.runtimes]
-berth = ["$BERTH"]
-control = ["$RUNC"]
-TOML
+podman_with_runtimes
 podman() { as-user env CONTAINERS_CONF="$WORK/containers.conf" podman "$@"; }
-run() { podman run --network none --name box "$@"; }
-drop() { podman rm -f -t 0 box >/dev/null 2>&1; }
-field() { podman inspect -f "{{$1}}" box; }
-scope() { echo "libpod-$(field .Id).scope"; }
 
 check 'info' '^systemd v2 (berth|control) true $' \
     'podman info -f "{{.Host.CgroupManager}} {{.Host.CgroupsVersion}} {{.Host.OCIRuntime.Name}} {{.Host.Security.Rootless}}"'
