@@ -56,7 +56,7 @@ engines: build ## Docker, containerd and Podman with berth, and with runc as con
 		containernetworking-plugins protobuf-compiler curl uidmap
 	@BERTH=$(BERTH) integration/engines/run.sh
 
-engines-vm: build ## the engines of the test machine, Podman without root too (ENGINES="docker rootless" ONLY=part RUNTIMES=berth)
+engines-vm: build ## the same in the test machine, with newer engines, and what only systemd and AppArmor show (ENGINES="cri docker-systemd")
 	@BERTH=$(BERTH) integration/engines/vm.sh
 
 vm: ## build the test machine: pure cgroup v2, systemd, Docker, containerd, Podman

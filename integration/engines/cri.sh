@@ -5,10 +5,7 @@
 CRI=$WORK/cri
 ALONE='namespace_options {pid: CONTAINER}'
 SYSTEMD=false CGROUP_PARENT=/pods
-MEMORY_MAX=/sys/fs/cgroup/memory/memory.limit_in_bytes CPU_MAX=/sys/fs/cgroup/cpu/cpu.cfs_quota_us
-if [[ -e /sys/fs/cgroup/cgroup.controllers ]]; then
-    SYSTEMD=true CGROUP_PARENT=pods.slice MEMORY_MAX=/sys/fs/cgroup/memory.max CPU_MAX=/sys/fs/cgroup/cpu.max
-fi
+[[ $DRIVER != systemd ]] || { SYSTEMD=true CGROUP_PARENT=pods.slice; }
 
 ctr_cri() { command ctr -a "$CRI/sock" -n k8s.io "$@"; }
 
@@ -139,7 +136,7 @@ ctr_cri image ls -q | grep -q localhost/bb:1 || archive_images | ctr_cri image i
 
 check 'a pod' '^ip: "10.211.211.[0-9]+" $' 'pod one; state_of_pod one'
 check 'a container, its log' '^CONTAINER_RUNNING out err ' \
-    'box one box "echo out; sleep 0.1; echo err >&2; sleep 1000"; status one box | sed -n "s/.*state: //p"; sleep 1; cut -d " " -f 4- $CRI/pods/one/box.log'
+    'box one box "echo out; sleep 0.1; echo err >&2; sleep 1000"; status one box | sed -n "s/.*state: //p"; sleep $BEAT; cut -d " " -f 4- $CRI/pods/one/box.log'
 check 'created, not started' '^0 $' 'created one idle true; status one idle | grep -c state:; remove one idle'
 check 'ExecSync' 'stdout: "out.n" stderr: "err.n" exit_code: 5 $' 'in_box one box "echo out; echo err >&2; exit 5"'
 check 'ExecSync of a program that is not there' 'grpc-message: .*no such file or directory' \
@@ -151,7 +148,7 @@ check 'a probe with a timeout' 'grpc-message: .*timeout 1s exceeded.* stdout: "0
 check 'ContainerStats' '^ticks bytes $' \
     'cri ContainerStats "container_id: \"$(id_of one box)\"" | grep -A4 -E "nano_seconds|working_set" | tr -d "\n" | sed -E "s/.*nano_seconds . *value: [1-9][0-9]+.*working_set_bytes . *value: [1-9].*/ticks bytes\n/"'
 check 'UpdateContainerResources' 'stdout: "67108864.n50000( 100000)?.n"' \
-    'cri UpdateContainerResources "container_id: \"$(id_of one box)\" linux {memory_limit_in_bytes: 67108864 cpu_quota: 50000 cpu_period: 100000}"; in_box one box "cat $MEMORY_MAX $CPU_MAX"'
+    'cri UpdateContainerResources "container_id: \"$(id_of one box)\" linux {memory_limit_in_bytes: 67108864 cpu_quota: 50000 cpu_period: 100000}"; in_box one box "cat /sys/fs/cgroup/$MEMORY /sys/fs/cgroup/$QUOTA"'
 check 'another container of the pod: network, IPC, host name shared' '^same same one ' \
     'for kind in net ipc; do once one "readlink /proc/self/ns/$kind" >$CRI/ns; in_box one box "readlink /proc/self/ns/$kind" | grep -qF "$(<$CRI/ns)" && echo same; done; once one hostname'
 check 'pid namespace: its own' '^1 $' 'once one "echo \$\$"'
@@ -164,11 +161,11 @@ check 'StopContainer: SIGKILL after the grace period' 'CONTAINER_EXITED exit_cod
     'cri StopContainer "container_id: \"$(id_of one box)\" timeout: 1"; status one box | grep -oE "CONTAINER_EXITED|exit_code: .*"'
 check 'RemoveContainer' '^0 $' 'remove one box; cri ListContainers "" | grep -c "$(id_of one box)"'
 check 'StopContainer: SIGTERM' 'exit_code: 3 ' \
-    'box one term "trap \"exit 3\" TERM; while :; do sleep 0.1; done"; sleep 1; cri StopContainer "container_id: \"$(id_of one term)\" timeout: 30"; status one term | grep -o "exit_code: .*"; remove one term'
+    'box one term "trap \"exit 3\" TERM; while :; do sleep 0.1; done"; sleep $BEAT; cri StopContainer "container_id: \"$(id_of one term)\" timeout: 30"; status one term | grep -o "exit_code: .*"; remove one term'
 check 'OOMKilled' '^exit_code: 137 reason: "OOMKilled" $' \
     'box one oom "tail /dev/zero" "resources {memory_limit_in_bytes: 16777216 memory_swap_limit_in_bytes: 16777216}"; until_exited one oom; status one oom | grep -oE "(exit_code|reason): .*"; remove one oom'
 check 'limits' '^33554432 256 ' \
-    'once one "cat $MEMORY_MAX; cat /proc/self/oom_score_adj" "resources {memory_limit_in_bytes: 33554432 cpu_shares: 512 oom_score_adj: 256}"'
+    'once one "cat /sys/fs/cgroup/$MEMORY; cat /proc/self/oom_score_adj" "resources {memory_limit_in_bytes: 33554432 cpu_shares: 512 oom_score_adj: 256}"'
 check 'a program that is not there' 'grpc-message: .*no such file or directory' \
     'cri CreateContainer "pod_sandbox_id: \"$(id_of one)\" sandbox_config {$(<$CRI/pods/one/config)} config {metadata {name: \"none\"} image {image: \"localhost/bb:1\"} command: \"/nosuch\"}" | sed -n "s/^container_id: \"\(.*\)\"/\1/p" >$CRI/pods/one/none.id; cri StartContainer "container_id: \"$(id_of one none)\""; remove one none'
 check 'run_as_user, run_as_group, supplemental groups' '^uid=1000.*gid=1001.*,2000' \

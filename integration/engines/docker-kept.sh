@@ -8,7 +8,7 @@ check 'userns-remap: the map' '^0 [1-9][0-9]+ 65536 [1-9]' 'run --rm bb:1 cat /p
 check 'userns-remap: root is not root' '^[1-9][0-9]+ 0 .*not permitted|^[1-9][0-9]+ 0 .*ermission denied' \
     'run -d bb:1 sleep 1000 >/dev/null; stat -c %u /proc/$(field .State.Pid); docker exec box id -u; docker exec box sh -c "echo 1 >/proc/sys/kernel/panic; mknod /dev/k c 1 11" 2>&1'
 check 'userns-remap: exec -u, cp, pause, update, top' '^uid=1000.* there box box 67108864 .*sleep 1000' \
-    'docker exec -u sailor box id; echo there >f; docker cp f box:/f; docker exec box cat /f; docker pause box >/dev/null; docker unpause box; docker update -m 64m --memory-swap 64m box; docker exec box cat /sys/fs/cgroup/memory/memory.limit_in_bytes; docker top box'
+    'docker exec -u sailor box id; echo there >f; docker cp f box:/f; docker exec box cat /f; docker pause box >/dev/null; docker unpause box; docker update -m 64m --memory-swap 64m box; docker exec box cat /sys/fs/cgroup/$MEMORY; docker top box'
 check 'userns-remap: exec -it' '/dev/pts/[0-9]' 'on_terminal "docker exec -it box tty"'
 drop
 check 'userns-remap: run -it, --user, --tmpfs, --read-only' '/dev/pts/0 .*uid=1000.*Read-only' \
@@ -21,13 +21,13 @@ start_docker kept "\"default-runtime\": \"$RUNTIME\", \"live-restore\": true, \"
 for signal in TERM KILL; do
     check "live-restore: dockerd ends by SIG$signal, the container goes on" '^same running in before during after $' \
         'run -d bb:1 sh -c "echo before; while [ ! -e /go ]; do sleep 0.1; done; echo during; while [ ! -e /on ]; do sleep 0.1; done; echo after; sleep 1000" >/dev/null
-         pid=$(field .State.Pid); shows before docker logs box >/dev/null; stop_daemon kept '$signal'; touch /proc/$pid/root/go; sleep 1; resume_docker >/dev/null
+         pid=$(field .State.Pid); shows before docker logs box >/dev/null; stop_daemon kept '$signal'; touch /proc/$pid/root/go; sleep $BEAT; resume_docker >/dev/null
          [[ $(field .State.Pid) == "$pid" && -d /proc/$pid ]] && echo same; field .State.Status; docker exec box echo in; docker exec box touch /on; shows after docker logs box'
     check "live-restore, SIG$signal: pause, update, top, stop afterwards" '^box paused box box 67108864 .*sleep.*box 137 $' \
-        'docker pause box; field .State.Status; docker unpause box; docker update -m 64m --memory-swap 64m box; docker exec box cat /sys/fs/cgroup/memory/memory.limit_in_bytes; docker top box; docker stop -t 0 box; docker wait box'
+        'docker pause box; field .State.Status; docker unpause box; docker update -m 64m --memory-swap 64m box; docker exec box cat /sys/fs/cgroup/$MEMORY; docker top box; docker stop -t 0 box; docker wait box'
     drop
 done
 check 'live-restore: a container that ended meanwhile' '^exited 5 $' \
-    'run -d bb:1 sh -c "while [ ! -e /go ]; do sleep 0.1; done; exit 5" >/dev/null; pid=$(field .State.Pid); stop_daemon kept TERM; touch /proc/$pid/root/go; sleep 1; resume_docker >/dev/null; shows exited field .State.Status; field .State.ExitCode'
+    'run -d bb:1 sh -c "while [ ! -e /go ]; do sleep 0.1; done; exit 5" >/dev/null; pid=$(field .State.Pid); stop_daemon kept TERM; touch /proc/$pid/root/go; sleep $BEAT; resume_docker >/dev/null; shows exited field .State.Status; field .State.ExitCode'
 drop
 end_docker

@@ -13,17 +13,17 @@ check 'exit status 125, 126, 127, 137' '125 .*126 .*127 .*137 $' \
     'run --rm --cpus 1000 bb:1 true; echo $?; drop; run --rm bb:1 /etc/passwd; echo $?; drop; run --rm bb:1 /nosuch; echo $?; drop; run --rm bb:1 sh -c "kill -9 \$\$"; run --rm --pid host bb:1 sh -c "kill -9 \$\$"; echo $?'
 check 'messages for programs that are not there' 'exec: ./nosuch.: stat /nosuch: no such file or directory.*exec: .nosuch.: executable file not found in .PATH.*permission denied' \
     'run --rm bb:1 /nosuch; drop; run --rm bb:1 nosuch; drop; run --rm bb:1 /etc/passwd; drop'
-check 'run -it' '/dev/pts/0 30 100' 'on_terminal "run --rm -it bb:1 sh -c \"sleep 1; tty; stty size\""'
+check 'run -it' '/dev/pts/0 30 100' 'on_terminal "run --rm -it bb:1 sh -c \"sleep $BEAT; tty; stty size\""'
 check 'run -i takes its input' '^piped $' 'echo piped | run --rm -i bb:1 cat'
 check 'run -a stderr' '^wrong $' 'run --rm -a stderr bb:1 sh -c "echo right; echo wrong >&2"'
 check 'attach' '^typed $' \
-    'run -d -i bb:1 sh -c "read word; echo \$word; exit 4" >/dev/null; (sleep 1; echo typed; sleep 2) | docker attach box'
+    'run -d -i bb:1 sh -c "read word; echo \$word; exit 4" >/dev/null; (sleep $BEAT; echo typed; sleep 2) | docker attach box'
 check 'wait' '^4 $' 'docker wait box'
 drop
 check 'logs --follow' '^early late $' 'run -d bb:1 sh -c "echo early; sleep 2; echo late" >/dev/null; docker logs -f box'
 drop
 check 'attach to a terminal, detach' 'typed .*read escape sequence.*running' \
-    'run -d -it bb:1 cat >/dev/null; { sleep 1; echo typed; sleep 1; printf "\020\021"; sleep 1; } | on_terminal "docker attach box"; field .State.Status'
+    'run -d -it bb:1 cat >/dev/null; { sleep $BEAT; echo typed; sleep $BEAT; printf "\020\021"; sleep $BEAT; } | on_terminal "docker attach box"; field .State.Status'
 drop
 
 check 'run -d, logs' '^one two $' 'run -d bb:1 sh -c "echo one; echo two; sleep 1000" >/dev/null; shows two docker logs box'
@@ -32,7 +32,7 @@ check 'exec -i' '^piped $' 'echo piped | docker exec -i box cat'
 check 'exec: exit status' '^5 $' 'docker exec box sh -c "exit 5"; echo $?'
 check 'exec of what is not there, cannot be run' '126 .*126 .*126 $' \
     'for program in /nosuch nosuch /etc/passwd; do docker exec box $program; echo $?; done'
-check 'exec -it' '/dev/pts/[0-9]+ 30 100' 'on_terminal "docker exec -it box sh -c \"sleep 1; tty; stty size\""'
+check 'exec -it' '/dev/pts/[0-9]+ 30 100' 'on_terminal "docker exec -it box sh -c \"sleep $BEAT; tty; stty size\""'
 check 'exec -u -w -e' '^uid=1000.*1002\(crew\) /tmp b ' 'docker exec -u sailor -w /tmp -e A=b box sh -c "id; pwd; echo \$A"'
 check 'exec -d' '^made $' 'docker exec -d box sh -c "echo made >/made"; shows made docker exec box cat /made'
 check 'exec --privileged' 'CapEff:.0+[13]ff[ef]ffffff ' 'docker exec --privileged box grep CapEff /proc/self/status'
@@ -42,10 +42,10 @@ check 'top with options of ps' 'sleep +.*1000|1000' 'docker top box -eo pid,args
 check 'stats' '[0-9.]+.iB .* [1-9]' 'docker stats --no-stream --format "{{.MemUsage}} {{.PIDs}}" box'
 check 'pause, unpause' '^box paused box running $' 'docker pause box; field .State.Status; docker unpause box; field .State.Status'
 check 'exec in a paused container' 'paused' 'docker pause box; docker exec box true 2>&1; docker unpause box'
-check 'update -m --cpus --pids-limit' '^box 67108864 50000 30 $' \
-    'docker update -m 64m --memory-swap 64m --cpus 0.5 --pids-limit 30 box; cd /sys/fs/cgroup; docker exec box sh -c "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes cpu/cpu.cfs_quota_us pids/pids.max"'
-check 'update --cpuset-cpus --cpu-shares --restart' '^box 0 512 always $' \
-    'docker update --cpuset-cpus 0 --cpu-shares 512 --restart always box; docker exec box sh -c "cd /sys/fs/cgroup; cat cpuset/cpuset.cpus cpu/cpu.shares"; field .HostConfig.RestartPolicy.Name'
+check 'update -m --cpus --pids-limit' '^box 67108864 50000( 100000)? 30 $' \
+    'docker update -m 64m --memory-swap 64m --cpus 0.5 --pids-limit 30 box; docker exec box sh -c "cd /sys/fs/cgroup; cat $MEMORY $QUOTA $PIDS"'
+check 'update --cpuset-cpus --cpu-shares --restart' '^box 0 (512|20|59) always $' \
+    'docker update --cpuset-cpus 0 --cpu-shares 512 --restart always box; docker exec box sh -c "cd /sys/fs/cgroup; cat $CPUS $SHARES"; field .HostConfig.RestartPolicy.Name'
 check 'cp both ways' '^there back $' \
     'echo there >f; docker cp f box:/f; docker exec box cat /f; docker exec box sh -c "echo back >/f"; docker cp box:/f f; cat f'
 check 'diff' 'A /f' 'docker diff box'
@@ -85,7 +85,7 @@ drop
 check '--restart on-failure, without one' '^0 exited $' 'run -d --restart on-failure bb:1 true >/dev/null; shows exited field .State.Status >/dev/null; field ".RestartCount}} {{.State.Status"'
 drop
 check '--restart unless-stopped' '^box exited 0 $' \
-    'run -d --restart unless-stopped bb:1 sleep 1000 >/dev/null; docker stop -t 0 box; sleep 1; field ".State.Status}} {{.RestartCount"'
+    'run -d --restart unless-stopped bb:1 sleep 1000 >/dev/null; docker stop -t 0 box; sleep $BEAT; field ".State.Status}} {{.RestartCount"'
 drop
 check '--health-cmd' '^healthy $' \
     'run -d --health-cmd "echo well" --health-interval 1s bb:1 sleep 1000 >/dev/null; shows ^healthy field .State.Health.Status'

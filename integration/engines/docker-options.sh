@@ -10,18 +10,22 @@ namespace() {
     [[ $(run "$@" bb:1 readlink "/proc/self/ns/$name") == "$(readlink "/proc/self/ns/$name")" ]] && echo same || echo other
 }
 
-check '-m, --memory-swap, --memory-reservation' '^33554432 67108864 16777216 $' \
-    'run -m 32m --memory-swap 64m --memory-reservation 16m bb:1 sh -c "cd /sys/fs/cgroup/memory; cat memory.limit_in_bytes memory.memsw.limit_in_bytes memory.soft_limit_in_bytes"'
-check '--memory-swappiness' '^10 ' 'run --memory-swappiness 10 bb:1 cat /sys/fs/cgroup/memory/memory.swappiness'
-check '--oom-kill-disable' 'oom_kill_disable 1 ' 'run -m 32m --oom-kill-disable bb:1 cat /sys/fs/cgroup/memory/memory.oom_control'
-check '--cpus, --cpu-shares' '^150000 100000 512 ' \
-    'run --cpus 1.5 --cpu-shares 512 bb:1 sh -c "cd /sys/fs/cgroup/cpu; cat cpu.cfs_quota_us cpu.cfs_period_us cpu.shares"'
-check '--cpu-quota, --cpu-period' '^20000 50000 ' 'run --cpu-quota 20000 --cpu-period 50000 bb:1 sh -c "cd /sys/fs/cgroup/cpu; cat cpu.cfs_quota_us cpu.cfs_period_us"'
+check '-m, --memory-swap, --memory-reservation' '^33554432 (67108864|33554432) 16777216 $' \
+    'run -m 32m --memory-swap 64m --memory-reservation 16m bb:1 sh -c "cd /sys/fs/cgroup; cat $MEMORY $SWAP $RESERVATION"'
+if [[ $CGROUP == 1 ]]; then
+    check '--memory-swappiness' '^10 ' 'run --memory-swappiness 10 bb:1 cat /sys/fs/cgroup/memory/memory.swappiness'
+    check '--oom-kill-disable' 'oom_kill_disable 1 ' 'run -m 32m --oom-kill-disable bb:1 cat /sys/fs/cgroup/memory/memory.oom_control'
+else
+    impossible '--memory-swappiness, --oom-kill-disable' 'cgroup v2 has neither, Docker drops them with a warning'
+fi
+check '--cpus, --cpu-shares' '^150000 (100000 )?(512|20|59) ' \
+    'run --cpus 1.5 --cpu-shares 512 bb:1 sh -c "cd /sys/fs/cgroup; cat $QUOTA $SHARES"'
+check '--cpu-quota, --cpu-period' '^20000 50000 ' 'run --cpu-quota 20000 --cpu-period 50000 bb:1 sh -c "cd /sys/fs/cgroup; cat $QUOTA ${QUOTA/%quota_us/period_us}"'
 check '--cpuset-cpus, --cpuset-mems' '^0 0 Cpus_allowed_list:.0 ' \
-    'run --cpuset-cpus 0 --cpuset-mems 0 bb:1 sh -c "cd /sys/fs/cgroup/cpuset; cat cpuset.cpus cpuset.mems; grep Cpus_allowed_list /proc/self/status"'
-check '--pids-limit' '^20 .*fork' 'run --pids-limit 20 bb:1 sh -c "exec 2>&1; cat /sys/fs/cgroup/pids/pids.max; for i in \$(seq 30); do sleep 1 & done"'
-check '--blkio-weight, --device-read-bps' '1048576 $' \
-    'device=$(lsblk -dnpo NAME | head -1); run --device-read-bps $device:1mb bb:1 cat /sys/fs/cgroup/blkio/blkio.throttle.read_bps_device'
+    'run --cpuset-cpus 0 --cpuset-mems 0 bb:1 sh -c "cd /sys/fs/cgroup; cat $CPUS ${CPUS/%cpus/mems}; grep Cpus_allowed_list /proc/self/status"'
+check '--pids-limit' '^20 .*fork' 'run --pids-limit 20 bb:1 sh -c "exec 2>&1; cat /sys/fs/cgroup/$PIDS; for i in \$(seq 30); do sleep 1 & done"'
+check '--device-read-bps' '(:0|rbps=)[ ]?1048576 ' \
+    'device=$(lsblk -dnpo NAME | head -1); run --device-read-bps $device:1mb bb:1 cat /sys/fs/cgroup/$READ_RATE'
 check '--ulimit' '^512 100 ' 'run --ulimit nofile=512:512 --ulimit nproc=100 bb:1 sh -c "ulimit -n; awk \"/processes/ {print \\\$3}\" /proc/self/limits"'
 check '--oom-score-adj' '^500 ' 'run --oom-score-adj 500 bb:1 cat /proc/self/oom_score_adj'
 check '--shm-size' ' 32768 ' 'run --shm-size 32m bb:1 df -k /dev/shm'
@@ -30,10 +34,10 @@ check '--read-only' 'Read-only.*written ' 'run --read-only --tmpfs /tmp bb:1 sh 
 check '--device' '^crw.* 10, *200' 'run --device /dev/net/tun:/dev/mine bb:1 ls -l /dev/mine'
 check '--device with rights' '^open .*not permitted' 'run --device /dev/loop-control:/dev/mine:r bb:1 sh -c "exec 2>&1; : </dev/mine && echo open; : >/dev/mine"'
 check '--device is the only one' 'not permitted' 'run --device /dev/net/tun bb:1 sh -c "mknod /dev/k c 1 11; cat /dev/k"'
-check '--device-cgroup-rule' '^c 1:11 rw' 'run --device-cgroup-rule "c 1:11 rwm" --cap-add SYS_ADMIN bb:1 sh -c "mknod /dev/k c 1 11; grep 1:11 /sys/fs/cgroup/devices/devices.list"'
+check '--device-cgroup-rule' '^open .*not permitted' 'run --device-cgroup-rule "c 10:237 rm" bb:1 sh -c "exec 2>&1; mknod /dev/k c 10 237; : </dev/k && echo open; : >/dev/k"'
 check '--privileged' '^mounted Seccomp:.0 ' 'run --privileged bb:1 sh -c "mount -t tmpfs x /tmp && echo mounted; grep Seccomp: /proc/self/status"'
-check '--privileged: devices, /sys, nothing masked' '^a \*:\* rwm rw tun 0 $' \
-    'run --privileged bb:1 sh -c "cat /sys/fs/cgroup/devices/devices.list; grep -o \"/sys sysfs rw\" /proc/mounts | cut -c12-; ls /dev/net; grep -c /proc/ /proc/mounts"'
+check '--privileged: devices, /sys, nothing masked' '^open rw tun 0 $' \
+    'run --privileged bb:1 sh -c "mknod /dev/k c 10 237; : <>/dev/k && echo open; grep -o \"/sys sysfs rw\" /proc/mounts | cut -c12-; ls /dev/net; grep -c /proc/ /proc/mounts"'
 check 'masked and read-only paths' '^0 .*Read-only' 'run bb:1 sh -c "exec 2>&1; cat /proc/keys | wc -c; echo 1 >/proc/sys/kernel/panic"'
 check 'systempaths=unconfined' '^0 $' 'run --security-opt systempaths=unconfined bb:1 grep -c " /proc/" /proc/mounts'
 check '--cap-drop, --cap-add' 'CapEff:.0000000000002000 ' 'run --cap-drop all --cap-add NET_RAW bb:1 grep CapEff /proc/self/status'
@@ -51,8 +55,8 @@ check '--pid private' '^other 1 ' 'namespace pid; run bb:1 sh -c "echo \$\$"'
 check '--ipc host, private, none' '^same other other ' 'namespace ipc --ipc host; namespace ipc --ipc private; namespace ipc --ipc none'
 check '--uts host, --hostname' '^same other vessel ' 'namespace uts --uts host; namespace uts; run --hostname vessel bb:1 hostname'
 check '--domainname, --add-host' '^sea .*10.1.2.3.*port' 'run --domainname sea bb:1 cat /proc/sys/kernel/domainname; docker run --rm --runtime $RUNTIME --network host --add-host port:10.1.2.3 bb:1 grep port /etc/hosts'
-check '--cgroupns private, host' '^0::/ [0-9]+:memory:/docker/[0-9a-f]+ $' \
-    'run --cgroupns private bb:1 grep "^0::" /proc/self/cgroup; run --cgroupns host bb:1 grep memory /proc/self/cgroup'
+check '--cgroupns private, host' '^0::/ (.* )?([0-9]+:memory:/docker/|0::/system.slice/docker-)[0-9a-f]+' \
+    'run --cgroupns private bb:1 grep "^0::" /proc/self/cgroup; run --cgroupns host bb:1 cat /proc/self/cgroup'
 check '--network host' '^same ' \
     'docker run --rm --runtime $RUNTIME --network host bb:1 readlink /proc/self/ns/net | grep -qxF "$(readlink /proc/self/ns/net)" && echo same'
 check '--network none' '^other lo: $' 'namespace net; run bb:1 sh -c "tail -n +3 /proc/net/dev | awk \"{print \\\$1}\""'
@@ -79,6 +83,6 @@ check '--volumes-from' '^from $' \
     'docker create --runtime $RUNTIME --network none --name box -v /data bb:1 true >/dev/null; run --volumes-from box bb:1 sh -c "echo from >/data/f"; run --volumes-from box bb:1 cat /data/f; docker rm -v box >/dev/null'
 check '--workdir, --env, --env-file' '^/made/here v w ' 'echo L=w >env; run -w /made/here -e K=v --env-file env bb:1 sh -c "pwd; echo \$K; echo \$L"'
 check '--entrypoint' '^given $' 'run --entrypoint echo bb:1 given'
-check '--cgroup-parent' ':/mine/' 'run --cgroup-parent /mine --cgroupns host bb:1 cat /proc/1/cgroup'
+check '--cgroup-parent' ':/mine(/|.slice/docker-)' 'run --cgroup-parent $([[ $DRIVER == systemd ]] && echo mine.slice || echo /mine) --cgroupns host bb:1 cat /proc/1/cgroup'
 check '--log-driver none, --label' '^quiet $' 'run --log-driver none --label a=b bb:1 echo quiet'
 end_docker

@@ -34,7 +34,7 @@ CMD ["cat", "/built"]
 DOCKERFILE
 check 'build: RUN, USER, WORKDIR, stages' 'built uid=0.*copied sailor $' 'docker build -q -t built context >/dev/null; run built'
 check 'build: RUN that fails' 'returned a non-zero code: 3' 'printf "FROM bb:1\nRUN exit 3\n" | docker build --force-rm -'
-check 'build --memory --ulimit' '33554432 100' 'printf "FROM bb:1\nRUN cat /sys/fs/cgroup/memory/memory.limit_in_bytes; ulimit -n\n" | docker build --no-cache --memory 32m --ulimit nofile=100 -'
+check 'build --memory --ulimit' '33554432 100' 'printf "FROM bb:1\nRUN cat /sys/fs/cgroup/%s; ulimit -n\n" $MEMORY | docker build --no-cache --memory 32m --ulimit nofile=100 -'
 
 mkdir -p fleet
 cat >fleet/compose.yaml <<'YAML'
@@ -66,11 +66,11 @@ volumes: {hold: {}}
 networks: {sea: {}}
 YAML
 check 'Compose: up, three services are healthy' '^healthy healthy healthy $' \
-    'compose up -d 2>/dev/null; for name in store crane guard; do shows ^healthy docker inspect -f "{{.State.Health.Status}}" fleet_${name}_1; done'
+    'compose up -d 2>/dev/null; for name in store crane guard; do shows ^healthy docker inspect -f "{{.State.Health.Status}}" $(compose ps -q $name); done'
 check 'Compose: the volume, the network' '^cargo cargo .*ermission denied|^cargo cargo .*Read-only' \
     'compose exec -T crane cat /tmp/moved; compose logs --no-color guard | grep -o cargo; compose exec -T guard sh -c "echo >/data/x"'
 check 'Compose: exec, ps, top, stop, start' 'in 3 .*httpd.*3 $' \
-    'compose exec -T store echo in; compose ps | grep -c Up; compose top store; compose stop -t 0 2>/dev/null; compose start 2>/dev/null; sleep 1; compose ps | grep -c Up'
+    'compose exec -T store echo in; compose ps | grep -c Up; compose top store; compose stop -t 0 2>/dev/null; compose start 2>/dev/null; sleep $BEAT; compose ps | grep -c Up'
 check 'Compose: run, --scale' '^once 2 $' \
     'compose run --rm --no-deps guard echo once 2>/dev/null; compose up -d -t 0 --scale guard=2 2>/dev/null; docker ps -q -f name=guard | wc -l'
 check 'Compose: down' '^0 0 0 $' \
@@ -79,7 +79,7 @@ check 'Compose: down' '^0 0 0 $' \
 check 'Swarm: init, a replicated service' '3 Running bb:1' \
     'docker swarm init --advertise-addr 127.0.0.1 >/dev/null; docker service create -d --no-resolve-image --name s --replicas 3 --network host --limit-memory 32m --restart-delay 1s --stop-grace-period 1s bb:1 sleep 1000 >/dev/null; shows "3 Running" tasks s'
 check 'Swarm: limits of a task' '^33554432 $' \
-    'docker exec $(docker ps -q -f name=s.1) cat /sys/fs/cgroup/memory/memory.limit_in_bytes'
+    'docker exec $(docker ps -q -f name=s.1) cat /sys/fs/cgroup/$MEMORY'
 check 'Swarm: rolling update' '3 Running bb:2' \
     'docker tag bb:1 bb:2; docker service update -d --no-resolve-image --image bb:2 --update-parallelism 1 --update-delay 1s s >/dev/null; shows "3 Running bb:2" tasks s; shows completed docker service inspect -f "{{.UpdateStatus.State}}" s'
 check 'Swarm: rollback, scale' '5 Running bb:1' \

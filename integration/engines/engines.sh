@@ -1,29 +1,44 @@
 # shellcheck shell=bash
-# The engines, their image and their clients; sourced by run.sh. All that they write is in $WORK or in apart.sh's place.
+# The engines, their image and their clients; sourced by run.sh. All that they write is in $WORK or in the place that
+# run.sh is in: that of apart.sh, or the test machine.
+
+# How the files of the controllers are called, below /sys/fs/cgroup, and who makes cgroups.
+if [[ -e /sys/fs/cgroup/cgroup.controllers ]]; then
+    CGROUP=2 MEMORY=memory.max SWAP=memory.swap.max RESERVATION=memory.low QUOTA=cpu.max SHARES=cpu.weight
+    CPUS=cpuset.cpus PIDS=pids.max READ_RATE=io.max
+else
+    CGROUP=1 MEMORY=memory/memory.limit_in_bytes SWAP=memory/memory.memsw.limit_in_bytes
+    RESERVATION=memory/memory.soft_limit_in_bytes QUOTA=cpu/cpu.cfs_quota_us SHARES=cpu/cpu.shares
+    CPUS=cpuset/cpuset.cpus PIDS=pids/pids.max READ_RATE=blkio/blkio.throttle.read_bps_device
+fi
+DRIVER=cgroupfs
+[[ ! -d /run/systemd/system ]] || DRIVER=systemd
+export CGROUP MEMORY SWAP RESERVATION QUOTA SHARES CPUS PIDS READ_RATE DRIVER
 
 DAEMON=docker
 docker() { command docker -H "unix://$WORK/$DAEMON.sock" "$@"; }
 ctr() { command ctr -a "$WORK/containerd.sock" "$@"; }
-podman() {
-    command podman --root "$WORK/podman" --runroot "$WORK/podman-run" --tmpdir "$WORK/podman-tmp" \
-        --cgroup-manager cgroupfs --runtime "$RUNTIME" "$@"
-}
+podman() { command podman --runtime "$RUNTIME" "$@"; }
 # In the same store as `podman`.
-buildah() {
-    BUILDAH_RUNTIME="$WORK/bin/$RUNTIME" BUILDAH_ISOLATION=oci command buildah \
-        --root "$WORK/podman" --runroot "$WORK/podman-run" "$@"
-}
+buildah() { BUILDAH_RUNTIME="$WORK/bin/$RUNTIME" BUILDAH_ISOLATION=oci command buildah "$@"; }
 compose() { DOCKER_HOST="unix://$WORK/$DAEMON.sock" command docker-compose -p fleet -f "$WORK/fleet/compose.yaml" "$@"; }
 export DAEMON
 
-# until_true SCRIPT: waits for the script to succeed, for at most 20 seconds.
+# until_true SCRIPT: waits for the script to succeed, for at most 20 seconds, in the test machine 100.
 until_true() {
-    for _ in {1..100}; do
-        eval "$1" >/dev/null 2>&1 && return
+    local begin=$SECONDS
+    until eval "$1" >/dev/null 2>&1; do
+        ((SECONDS - begin < 20 * SLOWNESS)) || { echo "waited in vain: $1"; return 1; }
         sleep 0.2
     done
-    echo "waited in vain: $1"
-    return 1
+}
+
+# shows PATTERN COMMAND…: the command's output as soon as it matches, or as it is after that time.
+shows() {
+    local pattern=$1 output begin=$SECONDS
+    shift
+    until output=$("$@" 2>&1); [[ $output =~ $pattern ]] || ((SECONDS - begin >= 20 * SLOWNESS)); do sleep 0.2; done
+    echo "$output"
 }
 
 # A root file system of busybox, with two users, as an archive.
@@ -99,15 +114,25 @@ end_docker() {
 }
 
 start_podman() {
-    # Podman asks for limits that root without CAP_SYS_RESOURCE cannot have, and keeps a list of runtimes that can do
-    # without cgroups.
-    cat >"$CONTAINERS_CONF" <<TOML
+    local nocgroup='"berth"'
+    [[ $RUNC != */crun ]] || nocgroup='"berth", "control"'
+    # In files: timers of health checks call Podman without options. Podman asks for limits that root without
+    # CAP_SYS_RESOURCE cannot have, and keeps a list of runtimes that can do without cgroups.
+    mkdir -p /etc/containers
+    cat >/etc/containers/storage.conf <<TOML
+[storage]
+driver = "overlay"
+graphroot = "$WORK/podman"
+runroot = "$WORK/podman-run"
+TOML
+    cat >/etc/containers/containers.conf <<TOML
 [containers]
 default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
 [engine]
+cgroup_manager = "$DRIVER"
 infra_image = "localhost/pause:1"
 events_logger = "file"
-runtime_supports_nocgroup = ["berth"]
+runtime_supports_nocgroup = [$nocgroup]
 [engine.runtimes]
 berth = ["$WORK/bin/berth"]
 control = ["$WORK/bin/control"]

@@ -1,23 +1,45 @@
 #!/bin/bash
-# vm.sh - scenarios of the engines in the test machine, for `make engines-vm`: cgroup v2 alone, systemd, AppArmor, newer
-# engines than Debian 12 has, and Podman without root.
+# vm.sh - the scenarios of run.sh in the test machine, for `make engines-vm`: cgroup v2 alone, systemd, AppArmor, newer
+# engines than Debian 12 has. Options are those of run.sh; RUNC=/usr/bin/crun is another control (a path in the machine).
 #
-#   BERTH=path [ENGINES="docker rootless"] [ONLY=part of a name] [RUNTIMES=berth] integration/engines/vm.sh
-#
-# Each file in vm/ and cri.sh has a machine of its own, and runs in it with berth and then with runc as control.
+# Each file of scenarios, and each runtime, has a machine of its own. Under emulation all take hours. A machine that fails
+# is started once more.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 "$here/../vm/build.sh" quiet
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/berth-engines-vm.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-mkdir -p "$work/job/bin"
+mkdir -p "$work/job/bin" "$work/job/integration" "$work/job/tests/data" "$work/out"
 cp "${BERTH:?the binary under test}" "$work/job/bin/berth"
-cp -r "$here" "$work/job/engines"
+cp -r "$here" "$work/job/integration/engines"
+cp -r "$here/../../tests/data/calls" "$work/job/tests/data/calls"
 
 status=0
-for engine in ${ENGINES:-docker containerd cri podman rootless}; do
-    "$here/../vm/run.sh" -t 1500 -d "$work/job" -- env ONLY="${ONLY:-}" RUNTIMES="${RUNTIMES:-berth control}" \
-        bash /job/engines/vm/inside.sh "$engine" || status=1
+files=(docker-systemd docker-life docker-options docker-site docker-kept containerd-systemd containerd cri
+    podman-systemd podman-life podman-pods podman-rootless)
+for file in "${files[@]}"; do
+    for wanted in ${ENGINES:-${files[*]}}; do
+        [[ $file == "$wanted" || $file == "$wanted"-* ]] || continue
+        for runtime in ${RUNTIMES:-berth control}; do
+            echo "== $file, $runtime"
+            for attempt in first second; do
+                result=0
+                "$here/../vm/run.sh" -t 2400 -d "$work/job" -o "$work/out" -- env BERTH=/job/bin/berth ENGINES="$file" \
+                    RUNTIMES="$runtime" ONLY="${ONLY:-}" ${RUNC:+RUNC="$RUNC"} ${RECORD:+RECORD=/job/out/calls} \
+                    bash /job/integration/engines/run.sh --machine || result=$?
+                [[ $result == 125 && $attempt == first ]] || break
+                echo "the test machine failed (not a scenario); starting it once more"
+            done
+            [[ $result == 0 ]] || status=1
+        done
+        break
+    done
+done
+shopt -s nullglob
+for calls in "$work"/out/calls/*.txt; do
+    mkdir -p "$RECORD"
+    cat "$calls" >>"$RECORD/${calls##*/}"
+    sort -u -o "$RECORD/${calls##*/}" "$RECORD/${calls##*/}"
 done
 exit $status
