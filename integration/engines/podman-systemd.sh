@@ -10,7 +10,6 @@ start_podman
 check 'info' '^systemd v2 (berth|control) $' 'podman info -f "{{.Host.CgroupManager}} {{.Host.CgroupsVersion}} {{.Host.OCIRuntime.Name}}"'
 check 'run with limits: container and unit' '67108864 50000 100000 50 .*MemoryMax=67108864 .*TasksMax=50' \
     'run -d --memory 64m --memory-swap 64m --cpus 0.5 --pids-limit 50 bb:1 sleep 1000 >/dev/null; podman exec box sh -c "cd /sys/fs/cgroup; cat memory.max cpu.max pids.max"; systemctl show $(scope) -p MemoryMax -p TasksMax'
-check 'conmon has a scope of its own' '^0::/machine.slice/libpod-conmon-[0-9a-f]{64}.scope $' 'cat /proc/$(field .State.ConmonPid)/cgroup'
 check 'AppArmor: the profile of Podman, in exec too' '^containers-default[^ ]* \(enforce\) containers-default[^ ]* \(enforce\) $' 'podman exec box cat /proc/1/attr/current /proc/self/attr/current'
 check 'pause: the cgroup is frozen' '^1 paused running $' \
     'podman pause box >/dev/null; cat /sys/fs/cgroup$(cut -d: -f3 /proc/$(field .State.Pid)/cgroup)/cgroup.freeze; field .State.Status; podman unpause box >/dev/null; field .State.Status'
