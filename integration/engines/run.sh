@@ -142,6 +142,10 @@ case ${1:-} in
     all
     status=$?
     keep_record || status=1
+    # For the table of vm.sh.
+    for name in "${ORDER[@]}"; do
+        for RUNTIME in $RUNTIMES; do printf '%s\t%s\t%s\n' "$name" "$RUNTIME" "${OUTCOME[$RUNTIME/$name]}"; done
+    done >/job/out/outcomes
     exit $status
     ;;
 esac

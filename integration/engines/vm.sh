@@ -16,6 +16,7 @@ cp -r "$here" "$work/job/integration/engines"
 cp -r "$here/../../tests/data/calls" "$work/job/tests/data/calls"
 
 status=0
+: >"$work/outcomes"
 files=(docker-systemd docker-life docker-options docker-site docker-kept containerd-systemd containerd cri
     podman-systemd podman-life podman-pods podman-rootless)
 for file in "${files[@]}"; do
@@ -32,6 +33,8 @@ for file in "${files[@]}"; do
                 echo "the test machine failed (not a scenario); starting it once more"
             done
             [[ $result == 0 ]] || status=1
+            cat "$work/out/outcomes" >>"$work/outcomes" || status=1
+            rm -f "$work/out/outcomes"
         done
         break
     done
@@ -42,4 +45,15 @@ for calls in "$work"/out/calls/*.txt; do
     cat "$calls" >>"$RECORD/${calls##*/}"
     sort -u -o "$RECORD/${calls##*/}" "$RECORD/${calls##*/}"
 done
+
+awk -F '\t' -v control="$(basename "${RUNC:-runc}")" '
+    !($1 in number) { number[$1] = ++count; name[count] = $1 }
+    { outcome[$1, $2] = $3; of[$2]++; passed[$2] += $3 == "ok" }
+    $1 ~ /: nothing is left behind$/ { looked++; clean += $3 == "ok" }
+    END {
+        printf "\n%-74s %-6s %s\n", "scenario, in the test machine", "berth", control
+        for (i = 1; i <= count; i++) printf "%-74s %-6s %s\n", name[i], outcome[name[i], "berth"], outcome[name[i], "control"]
+        printf "%d of %d passed with berth, %d of %d with %s\n", passed["berth"], of["berth"], passed["control"], of["control"], control
+        printf "mounts, processes, cgroups, units, links and files were looked for after each of %d runs: nothing in %d\n", looked, clean
+    }' "$work/outcomes"
 exit $status
