@@ -35,7 +35,8 @@ ORDER=()
 on_terminal() {
     export -f docker ctr podman buildah on_terminal shows
     export RUNTIME BINARY DAEMON
-    script -qec "bash -c $(printf '%q' "stty rows 30 cols 100; $1")" /dev/null | tr -d '\r'
+    # Other shells do not pass functions on.
+    SHELL=/bin/bash script -qec "stty rows 30 cols 100; $1" /dev/null | tr -d '\r'
 }
 
 # check NAME PATTERN SCRIPT: the script's output, with its lines joined, matches the extended regular expression.
