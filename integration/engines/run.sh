@@ -22,7 +22,7 @@ BERTH=$(realpath "$BERTH")
 RUNC=${RUNC:-$(command -v runc)}
 RUNTIMES=${RUNTIMES:-berth control}
 FIRST=${RUNTIMES%% *}
-FILES=(docker-life docker-options docker-site docker-kept containerd cri podman-life podman-pods podman-rootless)
+FILES=(docker-life docker-options docker-site docker-kept containerd-ctr cri podman-life podman-pods podman-rootless)
 # How long things take: a moment in seconds, and how many times longer than usual something may take.
 BEAT=1 SLOWNESS=1
 [[ ${1:-} != --machine ]] || { BEAT=4 SLOWNESS=5; }

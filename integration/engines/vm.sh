@@ -17,7 +17,7 @@ cp -r "$here/../../tests/data/calls" "$work/job/tests/data/calls"
 
 status=0
 : >"$work/outcomes"
-files=(docker-systemd docker-life docker-options docker-site docker-kept containerd-systemd containerd cri
+files=(docker-systemd docker-life docker-options docker-site docker-kept containerd-systemd containerd-ctr cri
     podman-systemd podman-life podman-pods podman-rootless)
 for file in "${files[@]}"; do
     for wanted in ${ENGINES:-${files[*]}}; do
