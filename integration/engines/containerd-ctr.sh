@@ -42,7 +42,7 @@ drop
 check 'run with limits' '^16777216 50000( 100000)? (512|20|59) $' \
     'run -d --memory-limit 16777216 --cpu-quota 50000 --cpu-period 100000 --cpu-shares 512 $IMAGE c sleep 1000; cd /sys/fs/cgroup; for file in $MEMORY $QUOTA $SHARES; do cat $(dirname $file)/default/c/$(basename $file); done'
 drop
-check 'events: oom' '/tasks/oom' 'ctr events >events & sleep $BEAT; run --rm --memory-limit 16777216 $IMAGE c tail /dev/zero; sleep $BEAT; kill $!; pkill -x ctr; cat events'
+check 'events: oom' '/tasks/oom' 'ctr events >events & sleep $BEAT; run --rm --memory-limit 16777216 $IMAGE c sh -c "sleep $BEAT; exec tail /dev/zero"; sleep $BEAT; kill $!; pkill -x ctr; cat events'
 check 'run --privileged, --net-host' '^same ' 'run --rm --privileged --net-host $IMAGE c readlink /proc/self/ns/net | grep -qxF "$(readlink /proc/self/ns/net)" && echo same'
 check 'run --env, --cwd' '^v /tmp ' 'run --rm --env K=v --cwd /tmp $IMAGE c sh -c "echo \$K; pwd"'
 check 'run --seccomp, --cap-add' 'Seccomp:.2' 'run --rm --seccomp --cap-add CAP_SYS_TIME $IMAGE c grep Seccomp: /proc/self/status'

@@ -26,7 +26,7 @@ check 'tasks kill, rm' 'STOPPED.*gone inactive $' \
     'ctr tasks kill -s KILL c; shows STOPPED ctr tasks ls; ctr tasks rm c; ctr containers rm c; ctr containers ls -q | grep -qx c || echo gone; systemctl is-active ctr-$RUNTIME$SERIAL.scope'
 drop
 SERIAL=2
-check 'events: oom' '/tasks/oom' 'ctr events >events & sleep $BEAT; run --rm --memory-limit 16777216 $IMAGE c tail /dev/zero; sleep $BEAT; kill $!; pkill -x ctr; cat events'
+check 'events: oom' '/tasks/oom' 'ctr events >events & sleep $BEAT; run --rm --memory-limit 16777216 $IMAGE c sh -c "sleep $BEAT; exec tail /dev/zero"; sleep $BEAT; kill $!; pkill -x ctr; cat events'
 SERIAL=3
 check 'run --apparmor-default-profile, --seccomp' 'ctr-default \(enforce\) Seccomp:.2 ' \
     'run --rm --seccomp --apparmor-default-profile ctr-default $IMAGE c sh -c "cat /proc/self/attr/current; grep Seccomp: /proc/self/status"'

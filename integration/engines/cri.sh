@@ -163,7 +163,7 @@ check 'RemoveContainer' '^0 $' 'remove one box; cri ListContainers "" | grep -c 
 check 'StopContainer: SIGTERM' 'exit_code: 3 ' \
     'box one term "trap \"exit 3\" TERM; while :; do sleep 0.1; done"; sleep $BEAT; cri StopContainer "container_id: \"$(id_of one term)\" timeout: 30"; status one term | grep -o "exit_code: .*"; remove one term'
 check 'OOMKilled' '^exit_code: 137 reason: "OOMKilled" $' \
-    'box one oom "tail /dev/zero" "resources {memory_limit_in_bytes: 16777216 memory_swap_limit_in_bytes: 16777216}"; until_exited one oom; status one oom | grep -oE "(exit_code|reason): .*"; remove one oom'
+    'box one oom "sleep $BEAT; exec tail /dev/zero" "resources {memory_limit_in_bytes: 16777216 memory_swap_limit_in_bytes: 16777216}"; until_exited one oom; status one oom | grep -oE "(exit_code|reason): .*"; remove one oom'
 check 'limits' '^33554432 256 ' \
     'once one "cat /sys/fs/cgroup/$MEMORY; cat /proc/self/oom_score_adj" "resources {memory_limit_in_bytes: 33554432 cpu_shares: 512 oom_score_adj: 256}"'
 check 'a program that is not there' 'grpc-message: .*no such file or directory' \

@@ -14,7 +14,7 @@ drop
 check 'userns-remap: run -it, --user, --tmpfs, --read-only' '/dev/pts/0 .*uid=1000.*Read-only' \
     'on_terminal "docker run --rm --network none -it bb:1 tty"; run --rm --user sailor bb:1 id; run --rm --read-only --tmpfs /t bb:1 touch /new 2>&1'
 check 'userns-remap: --userns host' '^0 0 4294967295 $' 'run --rm --userns host bb:1 cat /proc/self/uid_map | tr -s " " | sed "s/^ //"'
-check 'userns-remap: OOM' '^137 true $' 'run -m 16m --memory-swap 16m bb:1 tail /dev/zero; echo $?; shows true field .State.OOMKilled'
+check 'userns-remap: OOM' '^137 true $' 'run -m 16m --memory-swap 16m bb:1 sh -c "sleep $BEAT; exec tail /dev/zero"; echo $?; shows true field .State.OOMKilled'
 end_docker
 
 start_docker kept "\"default-runtime\": \"$RUNTIME\", \"live-restore\": true, \"iptables\": false, \"bridge\": \"none\""

@@ -45,7 +45,7 @@ check 'AppArmor: a profile of its own, no_new_privs, another user' '^berth-engin
 check 'AppArmor: a profile that is not loaded' 'apparmor.* 12[5-7] $' \
     'run --rm --security-opt apparmor=lost bb:1 true; echo $?; drop'
 apparmor_parser -R profile
-check 'OOM: exit status, OOMKilled' '^137 true $' 'run -m 16m --memory-swap 16m bb:1 tail /dev/zero; echo $?; shows true field .State.OOMKilled'
+check 'OOM: exit status, OOMKilled' '^137 true $' 'run -m 16m --memory-swap 16m bb:1 sh -c "sleep $BEAT; exec tail /dev/zero"; echo $?; shows true field .State.OOMKilled'
 drop
 check '--cgroup-parent: a slice in a slice' '/harbour.slice/harbour-dock.slice/docker-' \
     'run -d --cgroup-parent harbour-dock.slice --cgroupns host bb:1 sleep 1000 >/dev/null; docker exec box cat /proc/1/cgroup'
@@ -64,7 +64,7 @@ check 'the cgroupfs driver: device rules' 'not permitted' 'docker exec box sh -c
 check 'the cgroupfs driver: update, pause, stats, top' '^box box paused 33554432 .*[1-9] .*sleep' \
     'docker update -m 32m --memory-swap 32m box; docker pause box; field .State.Status; docker unpause box >/dev/null; docker exec box cat /sys/fs/cgroup/memory.max; docker stats --no-stream --format "{{.PIDs}}" box; docker top box'
 drop
-check 'the cgroupfs driver: OOM' '^137 true $' 'run -m 16m --memory-swap 16m bb:1 tail /dev/zero; echo $?; shows true field .State.OOMKilled'
+check 'the cgroupfs driver: OOM' '^137 true $' 'run -m 16m --memory-swap 16m bb:1 sh -c "sleep $BEAT; exec tail /dev/zero"; echo $?; shows true field .State.OOMKilled'
 drop
 check 'the cgroupfs driver: --cgroup-parent' '^0::/harbour/dock/' 'run --rm --cgroup-parent /harbour/dock --cgroupns host bb:1 cat /proc/self/cgroup'
 end_docker
