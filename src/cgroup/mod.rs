@@ -35,7 +35,7 @@ pub use settings::{Setting, Version};
 pub use stats::Stats;
 
 /// Who makes the cgroup.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Driver {
     /// berth itself, by the files of the cgroup file systems.

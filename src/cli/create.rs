@@ -1,6 +1,7 @@
 //! `create` and `run`.
 
-use super::Global;
+use super::arguments::{Argument, Arguments};
+use super::{Command, Global};
 use crate::bundle::Bundle;
 use crate::container::create::{Created, Reports, Then, create};
 use crate::container::delete;
@@ -12,55 +13,93 @@ use crate::sys::process;
 use std::path::PathBuf;
 
 /// What `create` and `run` have in common.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default)]
 pub struct Making {
-    /// Directory with config.json
-    #[arg(short, long, value_name = "DIR", default_value = ".")]
     bundle: PathBuf,
-    /// Unix socket that gets the other end of the container's terminal
-    #[arg(long, value_name = "SOCKET")]
     console_socket: Option<PathBuf>,
-    /// Unix socket that gets a pidfd of the container's first process
-    #[arg(long, value_name = "SOCKET")]
     pidfd_socket: Option<PathBuf>,
-    /// File to write the pid of the container's first process to
-    #[arg(long, value_name = "FILE")]
     pid_file: Option<PathBuf>,
-    /// Do not use pivot_root; for hosts whose root is an initramfs, less safe
-    #[arg(long)]
     no_pivot: bool,
-    /// Leave the container in the caller's session keyring
-    #[arg(long)]
     no_new_keyring: bool,
-    /// How many file descriptors from 3 on the container inherits
-    #[arg(long, value_name = "N", default_value_t = 0)]
     preserve_fds: u32,
-    /// Name of the container
-    #[arg(value_name = "ID")]
     id: String,
 }
 
+/// The arguments for it, and what other options there are.
+macro_rules! arguments {
+    ($($more:expr),*) => {
+        &[
+            Argument::default("-b, --bundle <DIR>", ".", |it| &mut it.making.bundle, "Directory with config.json"),
+            Argument::option(
+                "--console-socket <SOCKET>",
+                |it| &mut it.making.console_socket,
+                "Unix socket that gets the other end of the container's terminal",
+            ),
+            Argument::option(
+                "--pidfd-socket <SOCKET>",
+                |it| &mut it.making.pidfd_socket,
+                "Unix socket that gets a pidfd of the container's first process",
+            ),
+            Argument::option(
+                "--pid-file <FILE>",
+                |it| &mut it.making.pid_file,
+                "File to write the pid of the container's first process to",
+            ),
+            Argument::option(
+                "--no-pivot",
+                |it| &mut it.making.no_pivot,
+                "Do not use pivot_root; for hosts whose root is an initramfs, less safe",
+            ),
+            Argument::option(
+                "--no-new-keyring",
+                |it| &mut it.making.no_new_keyring,
+                "Leave the container in the caller's session keyring",
+            ),
+            Argument::default(
+                "--preserve-fds <N>",
+                "0",
+                |it| &mut it.making.preserve_fds,
+                "How many file descriptors from 3 on the container inherits",
+            ),
+            $($more,)*
+            Argument::id(|it| &mut it.making.id),
+        ]
+    };
+}
+
 /// `create`
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default)]
 pub struct Create {
-    #[command(flatten)]
     making: Making,
 }
 
+impl Arguments for Create {
+    const NAME: &'static str = "create";
+    const ABOUT: &'static str = "Make a container whose program waits for `start`";
+    const ARGUMENTS: &'static [Argument<Self>] = arguments![];
+}
+
 /// `run`
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default)]
 pub struct Run {
-    #[command(flatten)]
     making: Making,
-    /// Do not wait for the container's end
-    #[arg(short, long)]
     detach: bool,
-    /// Do not delete the container when it ends
-    #[arg(long)]
     keep: bool,
-    /// Leave orphans of the container to the caller's reaper
-    #[arg(long)]
     no_subreaper: bool,
+}
+
+impl Arguments for Run {
+    const NAME: &'static str = "run";
+    const ABOUT: &'static str = "Make a container and run its program";
+    const ARGUMENTS: &'static [Argument<Self>] = arguments![
+        Argument::option("-d, --detach", |it| &mut it.detach, "Do not wait for the container's end"),
+        Argument::option("--keep", |it| &mut it.keep, "Do not delete the container when it ends"),
+        Argument::option(
+            "--no-subreaper",
+            |it| &mut it.no_subreaper,
+            "Leave orphans of the container to the caller's reaper"
+        )
+    ];
 }
 
 impl Making {
@@ -109,16 +148,15 @@ pub fn check_terminal(terminal: bool, detached: bool, console_socket: bool) -> R
     }
 }
 
-impl Create {
-    /// Makes the container.
-    pub fn run(self, global: &Global) -> Result<()> {
-        self.making.make(global, Then::Wait, true).map(drop)
+impl Command for Create {
+    fn run(self: Box<Self>, global: &Global) -> Result<u8> {
+        self.making.make(global, Then::Wait, true)?;
+        Ok(0)
     }
 }
 
-impl Run {
-    /// Makes the container, runs it and returns its exit status.
-    pub fn run(self, global: &Global) -> Result<u8> {
+impl Command for Run {
+    fn run(self: Box<Self>, global: &Global) -> Result<u8> {
         let foreground = match self.detach {
             true => None,
             false => Some(Foreground::begin()?),

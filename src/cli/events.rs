@@ -1,6 +1,7 @@
 //! `events`
 
-use super::Global;
+use super::arguments::{self, Argument, Arguments};
+use super::{Command, Global};
 use crate::cgroup::oom::Event;
 use crate::container::Container;
 use crate::container::state::Status;
@@ -9,30 +10,50 @@ use crate::log;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::{Value, json};
+use std::ffi::OsStr;
 use std::io::{ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 /// `events`
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default)]
 pub struct Events {
-    /// Time between two reports, in Go's form (5s, 1m30s, 500ms)
-    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
     interval: Duration,
-    /// Print one report and end
-    #[arg(long)]
     stats: bool,
-    /// Print reports until the container ends (the default)
-    #[arg(long, conflicts_with = "stats")]
     follow: bool,
-    /// Name of the container
-    #[arg(value_name = "ID")]
     id: String,
+}
+
+impl Arguments for Events {
+    const NAME: &'static str = "events";
+    const ABOUT: &'static str = "Print what a container uses, and when memory runs out in it";
+    const ARGUMENTS: &'static [Argument<Self>] = &[
+        Argument::default(
+            "--interval <DURATION>",
+            "5s",
+            |it| &mut it.interval,
+            "Time between two reports, in Go's form (5s, 1m30s, 500ms)",
+        ),
+        Argument::option("--stats", |it| &mut it.stats, "Print one report and end"),
+        Argument::option("--follow", |it| &mut it.follow, "Print reports until the container ends (the default)"),
+        Argument::id(|it| &mut it.id),
+    ];
+
+    fn contradiction(&self) -> Option<&'static str> {
+        (self.stats && self.follow).then_some("'--stats' and '--follow' exclude each other")
+    }
+}
+
+impl Command for Events {
+    fn run(self: Box<Self>, global: &Global) -> Result<u8> {
+        self.watch(global)?;
+        Ok(0)
+    }
 }
 
 impl Events {
     /// Prints reports until the container ends.
-    pub fn run(self, global: &Global) -> Result<()> {
+    fn watch(&self, global: &Global) -> Result<()> {
         let container = Container::open(&global.store()?, &self.id)?;
         container.require(&[Status::Running, Status::Paused, Status::Created], "watch")?;
         let cgroup = container.cgroup()?;
@@ -89,13 +110,19 @@ fn emit(event: &Value) -> Result<bool> {
     }
 }
 
+impl arguments::Value for Duration {
+    fn set(&mut self, word: &OsStr) -> Result<(), String> {
+        *self = word.to_str().and_then(parse_duration).ok_or("a duration such as 5s, 1m30s or 500ms, at least 1ms")?;
+        Ok(())
+    }
+}
+
 /// Go's duration: numbers with units.
-fn parse_duration(text: &str) -> std::result::Result<Duration, String> {
-    let wrong = || format!("{text:?} is no duration such as 5s, 1m30s or 500ms");
+fn parse_duration(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut total = 0.0;
     while !rest.is_empty() {
-        let digits = rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.').ok_or_else(wrong)?;
+        let digits = rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.')?;
         let (number, tail) = rest.split_at(digits);
         let unit_end = tail.find(|letter: char| letter.is_ascii_digit()).unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(unit_end);
@@ -106,13 +133,12 @@ fn parse_duration(text: &str) -> std::result::Result<Duration, String> {
             "s" => 1.0,
             "m" => 60.0,
             "h" => 3600.0,
-            _ => return Err(wrong()),
+            _ => return None,
         };
-        total += number.parse::<f64>().map_err(|_| wrong())? * factor;
+        total += number.parse::<f64>().ok()? * factor;
         rest = tail;
     }
-    let duration = Duration::try_from_secs_f64(total).map_err(|_| wrong())?;
-    if duration < Duration::from_millis(1) { Err("the interval must be at least 1ms".into()) } else { Ok(duration) }
+    Duration::try_from_secs_f64(total).ok().filter(|duration| *duration >= Duration::from_millis(1))
 }
 
 #[cfg(test)]
@@ -121,11 +147,11 @@ mod tests {
 
     #[test]
     fn durations_are_gos() {
-        assert_eq!(parse_duration("5s"), Ok(Duration::from_secs(5)));
-        assert_eq!(parse_duration("1m30s"), Ok(Duration::from_secs(90)));
-        assert_eq!(parse_duration("1.5s"), Ok(Duration::from_millis(1500)));
+        assert_eq!(parse_duration("5s"), Some(Duration::from_secs(5)));
+        assert_eq!(parse_duration("1m30s"), Some(Duration::from_secs(90)));
+        assert_eq!(parse_duration("1.5s"), Some(Duration::from_millis(1500)));
         for bad in ["", "5", "s", "0s", "-5s", "5x", "1..5s"] {
-            assert!(parse_duration(bad).is_err(), "{bad}");
+            assert!(parse_duration(bad).is_none(), "{bad}");
         }
     }
 }

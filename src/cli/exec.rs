@@ -1,83 +1,107 @@
 //! `exec`
 
-use super::Global;
+use super::arguments::{Argument, Arguments};
 use super::create::check_terminal;
+use super::{Command, Global};
 use crate::bundle::config::{Config, Process, User};
 use crate::bundle::{self, parse_process};
 use crate::container::create::Reports;
 use crate::container::exec::{Request, Started, configured_process, exec};
 use crate::container::foreground::Foreground;
 use crate::container::{Container, notify};
-use crate::error::{Context, During, Error, Result};
+use crate::error::{Context, During, EXEC_FAILURE, Error, Result};
 use crate::plan::Options;
 use crate::sys::process;
 use std::path::PathBuf;
 
 /// `exec`
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default)]
 pub struct Exec {
-    /// Unix socket that gets the other end of the process's terminal
-    #[arg(long, value_name = "SOCKET")]
     console_socket: Option<PathBuf>,
-    /// Unix socket that gets a pidfd of the process
-    #[arg(long, value_name = "SOCKET")]
     pidfd_socket: Option<PathBuf>,
-    /// Working directory
-    #[arg(long, value_name = "DIR")]
     cwd: Option<PathBuf>,
-    /// Environment variable; may be repeated
-    #[arg(short, long, value_name = "NAME=VALUE")]
     env: Vec<String>,
-    /// Give the process a terminal
-    #[arg(short, long)]
     tty: bool,
-    /// User, and perhaps group, in numbers
-    #[arg(short, long, value_name = "UID[:GID]", allow_hyphen_values = true)]
     user: Option<String>,
-    /// Supplementary group; may be repeated
-    #[arg(short = 'g', long, value_name = "GID", allow_hyphen_values = true)]
     additional_gids: Vec<String>,
-    /// File with the process as JSON (config.json's process)
-    #[arg(short, long, value_name = "FILE")]
     process: Option<PathBuf>,
-    /// Do not wait for the process's end
-    #[arg(short, long)]
     detach: bool,
-    /// File to write the pid of the process to
-    #[arg(long, value_name = "FILE")]
     pid_file: Option<PathBuf>,
-    /// SELinux context
-    #[arg(long, value_name = "LABEL")]
     process_label: Option<String>,
-    /// AppArmor profile
-    #[arg(long, value_name = "PROFILE")]
     apparmor: Option<String>,
-    /// Set no_new_privs
-    #[arg(long)]
     no_new_privs: bool,
-    /// Capability to add; may be repeated
-    #[arg(short, long, value_name = "NAME")]
     cap: Vec<String>,
-    /// How many file descriptors from 3 on the process inherits
-    #[arg(long, value_name = "N", default_value_t = 0)]
     preserve_fds: u32,
-    /// Cgroup below the container's to run in (PATH, or CONTROLLERS:PATH)
-    #[arg(long, value_name = "PATH")]
     cgroup: Vec<String>,
-    /// Wait for a paused container to be resumed instead of failing
-    #[arg(long)]
     ignore_paused: bool,
-    /// Name of the container
-    #[arg(value_name = "ID")]
     id: String,
-    /// Program and arguments, unless --process has them
-    #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<String>,
+}
+
+impl Arguments for Exec {
+    const NAME: &'static str = "exec";
+    const ABOUT: &'static str = "Run another process in a container";
+    const ARGUMENTS: &'static [Argument<Self>] = &[
+        Argument::option(
+            "--console-socket <SOCKET>",
+            |it| &mut it.console_socket,
+            "Unix socket that gets the other end of the process's terminal",
+        ),
+        Argument::option(
+            "--pidfd-socket <SOCKET>",
+            |it| &mut it.pidfd_socket,
+            "Unix socket that gets a pidfd of the process",
+        ),
+        Argument::option("--cwd <DIR>", |it| &mut it.cwd, "Working directory"),
+        Argument::option("-e, --env <NAME=VALUE>", |it| &mut it.env, "Environment variable; may be repeated"),
+        Argument::option("-t, --tty", |it| &mut it.tty, "Give the process a terminal"),
+        Argument::option("-u, --user <UID[:GID]>", |it| &mut it.user, "User, and perhaps group, in numbers"),
+        Argument::option(
+            "-g, --additional-gids <GID>",
+            |it| &mut it.additional_gids,
+            "Supplementary group; may be repeated",
+        ),
+        Argument::option(
+            "-p, --process <FILE>",
+            |it| &mut it.process,
+            "File with the process as JSON (config.json's process)",
+        ),
+        Argument::option("-d, --detach", |it| &mut it.detach, "Do not wait for the process's end"),
+        Argument::option("--pid-file <FILE>", |it| &mut it.pid_file, "File to write the pid of the process to"),
+        Argument::option("--process-label <LABEL>", |it| &mut it.process_label, "SELinux context"),
+        Argument::option("--apparmor <PROFILE>", |it| &mut it.apparmor, "AppArmor profile"),
+        Argument::option("--no-new-privs", |it| &mut it.no_new_privs, "Set no_new_privs"),
+        Argument::option("-c, --cap <NAME>", |it| &mut it.cap, "Capability to add; may be repeated"),
+        Argument::default(
+            "--preserve-fds <N>",
+            "0",
+            |it| &mut it.preserve_fds,
+            "How many file descriptors from 3 on the process inherits",
+        ),
+        Argument::option(
+            "--cgroup <PATH>",
+            |it| &mut it.cgroup,
+            "Cgroup below the container's to run in (PATH, or CONTROLLERS:PATH)",
+        ),
+        Argument::option(
+            "--ignore-paused",
+            |it| &mut it.ignore_paused,
+            "Wait for a paused container to be resumed instead of failing",
+        ),
+        Argument::id(|it| &mut it.id),
+        Argument::rest("[COMMAND]...", |it| &mut it.command, "Program and arguments, unless --process has them"),
+    ];
+}
+
+impl Command for Exec {
+    fn run(self: Box<Self>, global: &Global) -> Result<u8> {
+        self.execute(global).map_err(|error| error.code(EXEC_FAILURE))
+    }
 }
 
 impl Exec {
     /// Runs the process; returns its exit status unless it is detached.
-    pub fn run(self, global: &Global) -> Result<u8> {
+    fn execute(self, global: &Global) -> Result<u8> {
         let store = global.store()?;
         let container = Container::open(&store, &self.id)?;
         let config = container.config()?;

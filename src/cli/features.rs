@@ -1,5 +1,7 @@
 //! `berth features`: what this runtime can do, for engines (features.md).
 
+use super::arguments::Arguments;
+use super::{Command, Global};
 use crate::bundle::validate::{self, OCI_VERSION};
 use crate::error::{During, Result};
 use crate::security::{caps, seccomp};
@@ -77,19 +79,21 @@ pub const MOUNT_OPTIONS: [&str; 64] = [
     "unbindable",
 ];
 
-/// Show the enabled features
-///
-/// Prints a JSON document as the runtime specification's features.md describes it.
-#[derive(Debug, Clone, clap::Args)]
+/// `features`
+#[derive(Debug, Default)]
 pub struct Features {}
 
-impl Features {
-    /// Prints the document.
-    ///
-    /// # Errors
-    /// When standard output cannot be written.
-    pub fn run(self) -> Result<()> {
-        writeln!(std::io::stdout(), "{:#}", document()).during(|| "write to standard output")
+impl Arguments for Features {
+    const NAME: &'static str = "features";
+    const ABOUT: &'static str = "Print what this runtime can do
+
+It is a JSON document as the runtime specification's features.md describes it.";
+}
+
+impl Command for Features {
+    fn run(self: Box<Self>, _global: &Global) -> Result<u8> {
+        writeln!(std::io::stdout(), "{:#}", document()).during(|| "write to standard output")?;
+        Ok(0)
     }
 }
 

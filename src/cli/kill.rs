@@ -1,27 +1,37 @@
 //! `kill`
 
-use super::Global;
+use super::arguments::{Argument, Arguments};
+use super::{Command, Global};
 use crate::container::{Container, kill};
 use crate::error::Result;
 
 /// `kill`
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default)]
 pub struct Kill {
-    /// Send the signal to every process of the container
-    #[arg(short, long)]
     all: bool,
-    /// Name of the container
-    #[arg(value_name = "ID")]
     id: String,
-    /// Name (KILL, SIGKILL, RTMIN+3) or number of the signal
-    #[arg(value_name = "SIGNAL", default_value = "SIGTERM", allow_negative_numbers = true)]
     signal: String,
 }
 
-impl Kill {
-    /// Sends the signal.
-    pub fn run(self, global: &Global) -> Result<()> {
+impl Arguments for Kill {
+    const NAME: &'static str = "kill";
+    const ABOUT: &'static str = "Send a signal to a container";
+    const ARGUMENTS: &'static [Argument<Self>] = &[
+        Argument::option("-a, --all", |it| &mut it.all, "Send the signal to every process of the container"),
+        Argument::id(|it| &mut it.id),
+        Argument::optional(
+            "[SIGNAL]",
+            "SIGTERM",
+            |it| &mut it.signal,
+            "Name (KILL, SIGKILL, RTMIN+3) or number of the signal",
+        ),
+    ];
+}
+
+impl Command for Kill {
+    fn run(self: Box<Self>, global: &Global) -> Result<u8> {
         let signal = kill::parse_signal(&self.signal)?;
-        kill::kill(&Container::open(&global.store()?, &self.id)?, signal, self.all)
+        kill::kill(&Container::open(&global.store()?, &self.id)?, signal, self.all)?;
+        Ok(0)
     }
 }

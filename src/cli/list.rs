@@ -1,38 +1,49 @@
 //! `list`
 
-use super::{Global, print};
+use super::arguments::{Argument, Arguments, Choice};
+use super::{Command, Global, print};
 use crate::container::Container;
 use crate::error::Result;
-use clap::ValueEnum;
 use serde_json::json;
 
 /// Shape of a list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Format {
     /// For people.
+    #[default]
     Table,
     /// For programs.
     Json,
 }
 
+impl Choice for Format {
+    const ALL: &'static [(Self, &'static str, &'static str)] =
+        &[(Self::Table, "table", "For people"), (Self::Json, "json", "For programs")];
+}
+
 /// `list`
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default)]
 pub struct List {
-    /// Shape of the list
-    #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
     format: Format,
-    /// Print the names alone
-    #[arg(short, long)]
     quiet: bool,
 }
 
-impl List {
-    /// Prints all containers.
-    pub fn run(self, global: &Global) -> Result<()> {
+impl Arguments for List {
+    const NAME: &'static str = "list";
+    const ABOUT: &'static str = "List all containers";
+    const ARGUMENTS: &'static [Argument<Self>] = &[
+        Argument::default("-f, --format <FORMAT>", "table", |it| &mut it.format, "Shape of the list"),
+        Argument::option("-q, --quiet", |it| &mut it.quiet, "Print the names alone"),
+    ];
+}
+
+impl Command for List {
+    fn run(self: Box<Self>, global: &Global) -> Result<u8> {
         let store = global.store()?;
         let ids = store.ids()?;
         if self.quiet {
-            return print(&ids.iter().map(|id| format!("{id}\n")).collect::<String>());
+            print(&ids.iter().map(|id| format!("{id}\n")).collect::<String>())?;
+            return Ok(0);
         }
         // One that is deleted meanwhile, or that berth was killed in the first steps of, is not shown.
         let containers: Vec<_> = ids.iter().filter_map(|id| Container::open(&store, id).ok()).collect();
@@ -41,7 +52,7 @@ impl List {
             Format::Json => {
                 let rows: Vec<_> = rows.collect();
                 // runc prints null for none.
-                print(&format!("{}\n", if rows.is_empty() { json!(null) } else { json!(rows) }))
+                print(&format!("{}\n", if rows.is_empty() { json!(null) } else { json!(rows) }))?;
             }
             Format::Table => {
                 let header = ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"].map(str::to_owned).to_vec();
@@ -49,9 +60,10 @@ impl List {
                     let text = |key: &str| row[key].as_str().map_or_else(|| row[key].to_string(), str::to_owned);
                     ["id", "pid", "status", "bundle", "created", "owner"].map(text).to_vec()
                 };
-                print(&table(std::iter::once(header).chain(rows.map(row)).collect()))
+                print(&table(std::iter::once(header).chain(rows.map(row)).collect()))?;
             }
         }
+        Ok(0)
     }
 }
 

@@ -8,6 +8,7 @@ mod delete;
 mod events;
 mod exec;
 pub mod features;
+mod help;
 mod kill;
 mod list;
 mod pause;
@@ -23,68 +24,147 @@ mod update;
 use crate::cgroup::Driver;
 use crate::container::seal;
 use crate::container::store::Store;
-use crate::error::{EXEC_FAILURE, Error, FAILURE, Result};
+use crate::error::{Error, FAILURE, Result};
 use crate::log;
 use crate::plan::Options;
 use crate::sys::entry;
-use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::{ArgAction, ArgMatches, FromArgMatches, Parser, Subcommand, ValueEnum};
-use std::ffi::OsString;
-use std::path::PathBuf;
+use arguments::{Argument, Arguments, Choice, Stop, Table};
+use help::Row;
+use std::ffi::{OsStr, OsString};
+use std::fmt::Debug;
+use std::path::{Path, PathBuf};
 
-/// An OCI container runtime.
-#[derive(Debug, Parser)]
-#[command(name = "berth", version = version(), max_term_width = 100, after_help = EXIT_STATUS, disable_version_flag = true)]
-struct Cli {
-    #[command(flatten)]
-    global: Global,
-    #[command(subcommand)]
-    command: Command,
+/// A command with its arguments.
+trait Command: Table + Debug {
+    /// Does it; the exit status of berth unless it fails.
+    fn run(self: Box<Self>, global: &Global) -> Result<u8>;
 }
+
+/// What is known of a command before its arguments are read.
+struct Entry {
+    name: &'static str,
+    about: &'static str,
+    new: fn() -> Box<dyn Command>,
+}
+
+const fn entry<C: Command + Arguments>() -> Entry {
+    Entry { name: C::NAME, about: C::ABOUT, new: || Box::new(C::default()) }
+}
+
+static COMMANDS: [Entry; 16] = [
+    entry::<create::Create>(),
+    entry::<delete::Delete>(),
+    entry::<events::Events>(),
+    entry::<exec::Exec>(),
+    entry::<features::Features>(),
+    entry::<kill::Kill>(),
+    entry::<list::List>(),
+    entry::<pause::Pause>(),
+    entry::<plan::Plan>(),
+    entry::<ps::Ps>(),
+    entry::<pause::Resume>(),
+    entry::<create::Run>(),
+    entry::<spec::Spec>(),
+    entry::<start::Start>(),
+    entry::<state::State>(),
+    entry::<update::Update>(),
+];
 
 /// What the caller can tell from the exit status.
 const EXIT_STATUS: &str = "\
 Exit status: that of the program for run and exec, 128 and the signal's number if a signal ended it.
 Failures of berth itself are 1, in exec 255.";
 
-/// Options that come before the command.
-#[derive(Debug, clap::Args)]
+/// Options that come before the command, and the command.
+#[derive(Debug, Default)]
 struct Global {
-    /// Directory of the containers' state [default: /run/berth; $XDG_RUNTIME_DIR/berth unless root]
-    #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
-    /// Write log messages to this file instead of standard error
-    #[arg(long, value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
-    log: Option<PathBuf>,
-    /// Shape of log messages
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    log: OsString,
     log_format: log::Format,
-    /// Log more, for finding a fault
-    #[arg(long)]
     debug: bool,
-    /// Let systemd make the cgroups (linux.cgroupsPath is then slice:prefix:name)
-    #[arg(long)]
     systemd_cgroup: bool,
-    /// Who makes the cgroups; crun's option, which Podman uses
-    #[arg(long, value_enum, value_name = "MANAGER", conflicts_with = "systemd_cgroup")]
     cgroup_manager: Option<Driver>,
-    /// Whether a container may run without a cgroup of its own; auto: unless root runs berth
-    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     rootless: Rootless,
-    /// Accepted for old callers, without effect
-    #[arg(long, hide = true, value_name = "PATH")]
     criu: Option<PathBuf>,
-    /// Print the versions of berth and of the specification
-    #[arg(short = 'v', long, action = ArgAction::Version)]
-    version: (),
+    version: bool,
+    command: Vec<OsString>,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+impl Arguments for Global {
+    const NAME: &'static str = "";
+    const ABOUT: &'static str = "An OCI container runtime";
+    const ARGUMENTS: &'static [Argument<Self>] = &[
+        Argument::option(
+            "--root <DIR>",
+            |it| &mut it.root,
+            "Directory of the containers' state [default: /run/berth; $XDG_RUNTIME_DIR/berth unless root]",
+        ),
+        Argument::option("--log <FILE>", |it| &mut it.log, "Write log messages to this file instead of standard error"),
+        Argument::default("--log-format <FORMAT>", "text", |it| &mut it.log_format, "Shape of log messages"),
+        Argument::option("--debug", |it| &mut it.debug, "Log more, for finding a fault"),
+        Argument::option(
+            "--systemd-cgroup",
+            |it| &mut it.systemd_cgroup,
+            "Let systemd make the cgroups (linux.cgroupsPath is then slice:prefix:name)",
+        ),
+        Argument::option(
+            "--cgroup-manager <MANAGER>",
+            |it| &mut it.cgroup_manager,
+            "Who makes the cgroups; crun's option, which Podman uses",
+        ),
+        Argument::default(
+            "--rootless <WHEN>",
+            "auto",
+            |it| &mut it.rootless,
+            "Whether a container may run without a cgroup of its own",
+        ),
+        Argument::hidden("--criu <PATH>", |it| &mut it.criu, "Accepted for old callers, without effect"),
+        Argument::option("-v, --version", |it| &mut it.version, "Print the versions of berth and of the specification"),
+        Argument::rest("<COMMAND>", |it| &mut it.command, "What to do, with its arguments"),
+    ];
+
+    fn contradiction(&self) -> Option<&'static str> {
+        let both = self.systemd_cgroup && self.cgroup_manager.is_some();
+        both.then_some("'--systemd-cgroup' and '--cgroup-manager' exclude each other")
+    }
+
+    fn page(&self) -> String {
+        let help = Row::new("help", "Print this, or the help of a command");
+        let row = |command: &Entry| Row::new(command.name, command.about.lines().next().unwrap_or_default());
+        let commands = help::section("Commands", COMMANDS.iter().map(row).chain([help]).collect());
+        format!("{}\n\n{}{commands}{}\n{EXIT_STATUS}\n", Self::ABOUT, help::usage(self), help::options(self))
+    }
+}
+
+impl Choice for log::Format {
+    const ALL: &'static [(Self, &'static str, &'static str)] = &[
+        (Self::Text, "text", "time=\"…\" level=error msg=\"…\""),
+        (Self::Json, "json", r#"{"level":"error","msg":"…","time":"…"}"#),
+    ];
+}
+
+impl Choice for Driver {
+    const ALL: &'static [(Self, &'static str, &'static str)] = &[
+        (Self::Cgroupfs, "cgroupfs", "berth itself, by the files of the cgroup file systems"),
+        (Self::Systemd, "systemd", "systemd, asked over the bus"),
+        (Self::Disabled, "disabled", "Nobody: the container stays in its caller's cgroup and cannot be limited"),
+    ];
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Rootless {
     True,
     False,
     #[default]
     Auto,
+}
+
+impl Choice for Rootless {
+    const ALL: &'static [(Self, &'static str, &'static str)] = &[
+        (Self::True, "true", "It may"),
+        (Self::False, "false", "It may not"),
+        (Self::Auto, "auto", "It may unless root runs berth"),
+    ];
 }
 
 impl Global {
@@ -107,138 +187,69 @@ impl Global {
     }
 }
 
-/// The commands: a name, its arguments, a line for `--help`. The arguments of a command are described to clap when it is
-/// called: those of all together cost as much time as the rest of a short command.
-macro_rules! commands {
-    ($($name:literal $variant:ident $arguments:path: $about:literal)*) => {
-        #[derive(Debug)]
-        enum Command {
-            $($variant($arguments),)*
-        }
-
-        impl Subcommand for Command {
-            fn augment_subcommands(parent: clap::Command) -> clap::Command {
-                $(let parent = parent.subcommand(clap::Command::new($name).about($about).defer(|command| {
-                    <$arguments as clap::Args>::augment_args(command).about($about)
-                }));)*
-                parent
-            }
-
-            fn augment_subcommands_for_update(parent: clap::Command) -> clap::Command {
-                Self::augment_subcommands(parent)
-            }
-
-            fn has_subcommand(name: &str) -> bool {
-                [$($name),*].contains(&name)
-            }
-        }
-
-        impl FromArgMatches for Command {
-            fn from_arg_matches(matches: &ArgMatches) -> std::result::Result<Self, clap::Error> {
-                match matches.subcommand() {
-                    $(Some(($name, matches)) => <$arguments>::from_arg_matches(matches).map(Self::$variant),)*
-                    _ => Err(clap::Error::new(clap::error::ErrorKind::MissingSubcommand)),
-                }
-            }
-
-            fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> std::result::Result<(), clap::Error> {
-                *self = Self::from_arg_matches(matches)?;
-                Ok(())
-            }
-        }
-    };
-}
-
-commands! {
-    "create" Create create::Create: "Make a container whose program waits for `start`"
-    "delete" Delete delete::Delete: "Remove a container and everything that was made for it"
-    "events" Events events::Events: "Print what a container uses, and when memory runs out in it"
-    "exec" Exec exec::Exec: "Run another process in a container"
-    "features" Features features::Features: "Print what this runtime can do"
-    "kill" Kill kill::Kill: "Send a signal to a container"
-    "list" List list::List: "List all containers"
-    "pause" Pause pause::Pause: "Stop all processes of a container until `resume`"
-    "plan" Plan plan::Plan: "Print what `create` would do with a bundle on this host, and do nothing"
-    "ps" Ps ps::Ps: "List the processes of a container"
-    "resume" Resume pause::Resume: "Let the processes of a paused container continue"
-    "run" Run create::Run: "Make a container and run its program"
-    "spec" Spec spec::Spec: "Write a config.json to begin with"
-    "start" Start start::Start: "Run the program of a container that was created"
-    "state" State state::State: "Print the state of a container"
-    "update" Update update::Update: "Change the resource limits of a container"
-}
-
-/// Parses the command line, runs the command and returns its exit status.
+/// Runs the command of the command line and returns its exit status.
 pub fn run() -> u8 {
-    let args: Vec<OsString> = arguments::normalize(entry::arguments().into_iter());
-    if args.iter().any(|arg| arg == "create" || arg == "run" || arg == "exec") {
+    let words = entry::arguments();
+    if words.iter().any(|word| word == "create" || word == "run" || word == "exec") {
         // Before anything else: what comes now may be seen from inside of a container.
         if let Err(error) = seal::ensure() {
             log::fatal(&error);
             return FAILURE;
         }
     }
-    let cli = match parse(args) {
-        Ok(cli) => cli,
-        Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() { FAILURE } else { 0 };
+    let (global, command) = match parse(words.into_iter().skip(1)) {
+        Ok(parsed) => parsed,
+        Err(Stop::Help(text)) => {
+            let _ = print(&text);
+            return 0;
+        }
+        Err(Stop::Wrong(text)) => {
+            eprint!("{text}");
+            return FAILURE;
         }
     };
-    let Global { log, log_format, debug, .. } = &cli.global;
-    let result = log::init(log.as_deref(), *log_format, *debug).and_then(|()| {
+    let result = log::init(Some(Path::new(&global.log)), global.log_format, global.debug).and_then(|()| {
         log::debug(|| format!("called with {:?}", entry::arguments().get(1..).unwrap_or_default()));
-        dispatch(cli)
+        command.run(&global)
     });
-    match result {
-        Ok(status) => status,
-        Err(error) => {
-            log::fatal(&error);
-            error.exit_code()
+    result.unwrap_or_else(|error| {
+        log::fatal(&error);
+        error.exit_code()
+    })
+}
+
+fn parse(words: impl Iterator<Item = OsString>) -> Result<(Global, Box<dyn Command>), Stop> {
+    let mut global = Global::default();
+    arguments::parse(&mut global, words)?;
+    if global.version {
+        return Err(Stop::Help(format!("berth {VERSION}\n")));
+    }
+    let mut words = std::mem::take(&mut global.command).into_iter();
+    match words.next() {
+        None => Err(Stop::Wrong(format!("{}\nerror: a command is missing\n", global.help()))),
+        Some(name) if name == "help" => Err(match words.next() {
+            None => Stop::Help(global.help()),
+            Some(name) => find(&name).map_or_else(|stop| stop, |command| Stop::Help((command.new)().help())),
+        }),
+        Some(name) => {
+            let mut command = (find(&name)?.new)();
+            arguments::parse(&mut *command, words)?;
+            Ok((global, command))
         }
     }
 }
 
-fn parse(args: Vec<OsString>) -> std::result::Result<Cli, clap::Error> {
-    let mut command = <Cli as clap::CommandFactory>::command();
-    let parsed = command.try_get_matches_from_mut(args).and_then(|matches| {
-        let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
-        std::mem::forget(matches);
-        Ok(cli)
-    });
-    // To take the description of all options apart would cost a third of the parsing; the process ends soon.
-    std::mem::forget(command);
-    parsed
-}
-
-fn dispatch(cli: Cli) -> Result<u8> {
-    let global = &cli.global;
-    let done = |result: Result<()>| result.map(|()| 0);
-    match cli.command {
-        Command::Create(command) => done(command.run(global)),
-        Command::Delete(command) => done(command.run(global)),
-        Command::Events(command) => done(command.run(global)),
-        Command::Exec(command) => command.run(global).map_err(|error| error.code(EXEC_FAILURE)),
-        Command::Features(command) => done(command.run()),
-        Command::Kill(command) => done(command.run(global)),
-        Command::List(command) => done(command.run(global)),
-        Command::Pause(command) => done(command.run(global)),
-        Command::Plan(command) => done(command.run(global)),
-        Command::Ps(command) => done(command.run(global)),
-        Command::Resume(command) => done(command.run(global)),
-        Command::Run(command) => command.run(global),
-        Command::Spec(command) => done(command.run()),
-        Command::Start(command) => done(command.run(global)),
-        Command::State(command) => done(command.run(global)),
-        Command::Update(command) => done(command.run(global)),
-    }
+fn find(name: &OsStr) -> Result<&'static Entry, Stop> {
+    COMMANDS.iter().find(|command| name == command.name).ok_or_else(|| {
+        let names = COMMANDS.iter().map(|command| command.name);
+        let hint = help::did_you_mean("", &name.to_string_lossy(), names);
+        help::wrong(&Global::default(), &format!("unknown command {name:?}{hint}"))
+    })
 }
 
 /// What `--version` prints after the name: a line each for berth and the specification. Docker looks for the word
 /// `version`, and calls what lacks it an unknown format.
-fn version() -> &'static str {
-    concat!("version ", env!("CARGO_PKG_VERSION"), "\nspec: 1.3.0")
-}
+const VERSION: &str = concat!("version ", env!("CARGO_PKG_VERSION"), "\nspec: 1.3.0");
 
 /// Prints to standard output; a reader who has gone is no failure.
 fn print(text: &str) -> Result<()> {
@@ -255,4 +266,108 @@ fn print(text: &str) -> Result<()> {
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Error::new(error.to_string()))?;
     print(&format!("{text}\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn words(line: &str) -> impl Iterator<Item = OsString> {
+        line.split_whitespace().map(OsString::from)
+    }
+
+    fn complaint(line: &str) -> String {
+        match parse(words(line)) {
+            Err(Stop::Wrong(text)) => text,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    /// Every row of a table fills a field of its own, under names of its own.
+    fn check_table<C: Arguments>() {
+        let texts = C::default().texts();
+        let places = texts.iter().filter(|text| !text.is_option()).map(|_| "1".to_owned());
+        let with = |option: Option<String>| {
+            let mut command = C::default();
+            let words = option.into_iter().chain(places.clone()).map(OsString::from);
+            arguments::parse(&mut command, words).map(|()| command)
+        };
+        let mut outcomes = BTreeSet::from([format!("{:?}", with(None).unwrap())]);
+        let mut names = BTreeSet::from(["help", "h"].map(str::to_owned));
+        for option in texts.iter().filter(|text| text.is_option()) {
+            let long = option.long().unwrap();
+            let outcome = match option.has_value() {
+                false => with(Some(format!("--{long}"))).ok(),
+                true => {
+                    let values = ["7", "1m", "json", "disabled", "true"];
+                    values.iter().find_map(|value| with(Some(format!("--{long}={value}"))).ok())
+                }
+            };
+            let outcome = outcome.unwrap_or_else(|| panic!("{} {} is never accepted", C::NAME, option.name));
+            assert!(outcomes.insert(format!("{outcome:?}")), "{} {}: {outcome:?}", C::NAME, option.name);
+            assert!(names.insert(long.into()), "{} {}", C::NAME, option.name);
+            assert!(option.letter().is_none_or(|letter| names.insert(letter.into())), "{} {}", C::NAME, option.name);
+        }
+    }
+
+    #[test]
+    fn every_option_has_a_field_and_names_of_its_own() {
+        check_table::<Global>();
+        check_table::<create::Create>();
+        check_table::<create::Run>();
+        check_table::<delete::Delete>();
+        check_table::<events::Events>();
+        check_table::<exec::Exec>();
+        check_table::<features::Features>();
+        check_table::<kill::Kill>();
+        check_table::<list::List>();
+        check_table::<pause::Pause>();
+        check_table::<pause::Resume>();
+        check_table::<plan::Plan>();
+        check_table::<ps::Ps>();
+        check_table::<spec::Spec>();
+        check_table::<start::Start>();
+        check_table::<state::State>();
+        check_table::<update::Update>();
+    }
+
+    #[test]
+    fn global_options_come_before_the_command() {
+        let (global, command) = parse(words("-root=/r --log= --log-format json --criu /c state c")).unwrap();
+        assert_eq!((global.root, global.log_format), (Some("/r".into()), log::Format::Json));
+        assert_eq!(format!("{command:?}"), "State { id: \"c\" }");
+        assert!(complaint("state --debug c").contains("belongs before the command"));
+        assert!(complaint("--systemd-cgroup --cgroup-manager systemd list").contains("exclude each other"));
+    }
+
+    #[test]
+    fn a_signal_may_have_a_dash() {
+        let (_, command) = parse(words("kill c -9 --all")).unwrap();
+        assert_eq!(format!("{command:?}"), "Kill { all: true, id: \"c\", signal: \"-9\" }");
+    }
+
+    #[test]
+    fn commands_that_do_not_exist_are_named() {
+        assert!(complaint("stat c").starts_with("error: unknown command \"stat\". Did you mean 'start' or 'state'?\n"));
+        assert!(complaint("help nonsense").starts_with("error: unknown command \"nonsense\"\n"));
+        for line in ["", "--debug"] {
+            assert_eq!(complaint(line), format!("{}\nerror: a command is missing\n", Global::default().help()));
+        }
+    }
+
+    #[test]
+    fn help_is_found_in_both_ways() {
+        for (line, text) in [
+            ("help", Global::default().help()),
+            ("--debug -h", Global::default().help()),
+            ("help kill", kill::Kill::default().help()),
+            ("kill --help", kill::Kill::default().help()),
+        ] {
+            assert_eq!(parse(words(line)).err(), Some(Stop::Help(text)), "{line}");
+        }
+        for command in &COMMANDS {
+            assert!(Global::default().help().contains(&format!("\n  {} ", command.name)), "{}", command.name);
+        }
+    }
 }

@@ -1,40 +1,49 @@
 //! `pause` and `resume`
 
-use super::Global;
+use super::arguments::{Argument, Arguments};
+use super::{Command, Global};
 use crate::container::Container;
 use crate::container::state::Status;
 use crate::error::Result;
 
 /// `pause`
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default)]
 pub struct Pause {
-    /// Name of the container
-    #[arg(value_name = "ID")]
     id: String,
 }
 
 /// `resume`
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default)]
 pub struct Resume {
-    /// Name of the container
-    #[arg(value_name = "ID")]
     id: String,
 }
 
-impl Pause {
-    /// Freezes the container's cgroup.
-    pub fn run(self, global: &Global) -> Result<()> {
+impl Arguments for Pause {
+    const NAME: &'static str = "pause";
+    const ABOUT: &'static str = "Stop all processes of a container until `resume`";
+    const ARGUMENTS: &'static [Argument<Self>] = &[Argument::id(|it| &mut it.id)];
+}
+
+impl Arguments for Resume {
+    const NAME: &'static str = "resume";
+    const ABOUT: &'static str = "Let the processes of a paused container continue";
+    const ARGUMENTS: &'static [Argument<Self>] = &[Argument::id(|it| &mut it.id)];
+}
+
+impl Command for Pause {
+    fn run(self: Box<Self>, global: &Global) -> Result<u8> {
         let container = Container::open_locked(&global.store()?, &self.id)?;
         container.require(&[Status::Running, Status::Created], "pause")?;
-        container.cgroup()?.freeze()
+        container.cgroup()?.freeze()?;
+        Ok(0)
     }
 }
 
-impl Resume {
-    /// Thaws the container's cgroup.
-    pub fn run(self, global: &Global) -> Result<()> {
+impl Command for Resume {
+    fn run(self: Box<Self>, global: &Global) -> Result<u8> {
         let container = Container::open_locked(&global.store()?, &self.id)?;
         container.require(&[Status::Paused], "resume")?;
-        container.cgroup()?.thaw()
+        container.cgroup()?.thaw()?;
+        Ok(0)
     }
 }

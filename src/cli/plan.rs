@@ -1,50 +1,57 @@
 //! `plan`: what `create` would do.
 
-use super::{Global, print, print_json};
+use super::arguments::{Argument, Arguments, Choice};
+use super::{Command, Global, print, print_json};
 use crate::bundle::Bundle;
 use crate::error::{Error, Result};
 use crate::plan::{self, Options};
-use clap::ValueEnum;
 use serde_json::Value;
 use std::fmt::Write;
 use std::path::PathBuf;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Format {
-    /// For people.
+    #[default]
     Text,
-    /// For programs.
     Json,
 }
 
+impl Choice for Format {
+    const ALL: &'static [(Self, &'static str, &'static str)] =
+        &[(Self::Text, "text", "For people"), (Self::Json, "json", "For programs")];
+}
+
 /// `plan`
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default)]
 pub struct Plan {
-    /// Directory with config.json
-    #[arg(short, long, value_name = "DIR", default_value = ".")]
     bundle: PathBuf,
-    /// Shape of the plan
-    #[arg(short, long, value_enum, default_value = "text", value_name = "FORMAT")]
     format: Format,
-    /// Do not use pivot_root
-    #[arg(long)]
     no_pivot: bool,
-    /// Name that the container would have
-    #[arg(value_name = "ID", default_value = "plan")]
     id: String,
 }
 
-impl Plan {
-    /// Prints the plan that `create` would carry out.
-    pub fn run(self, global: &Global) -> Result<()> {
+impl Arguments for Plan {
+    const NAME: &'static str = "plan";
+    const ABOUT: &'static str = "Print what `create` would do with a bundle on this host, and do nothing";
+    const ARGUMENTS: &'static [Argument<Self>] = &[
+        Argument::default("-b, --bundle <DIR>", ".", |it| &mut it.bundle, "Directory with config.json"),
+        Argument::default("-f, --format <FORMAT>", "text", |it| &mut it.format, "Shape of the plan"),
+        Argument::option("--no-pivot", |it| &mut it.no_pivot, "Do not use pivot_root"),
+        Argument::optional("[ID]", "plan", |it| &mut it.id, "Name that the container would have"),
+    ];
+}
+
+impl Command for Plan {
+    fn run(self: Box<Self>, global: &Global) -> Result<u8> {
         let bundle = Bundle::load(&self.bundle, "config.json")?;
         let options = Options { no_pivot: self.no_pivot, seccomp_cache: None, ..global.options(&global.store()?) };
         let plan = plan::Plan::new(&self.id, &bundle, &options)?;
         let value = serde_json::to_value(&plan).map_err(|error| Error::new(error.to_string()))?;
         match self.format {
-            Format::Json => print_json(&value),
-            Format::Text => print(&text(&value)),
+            Format::Json => print_json(&value)?,
+            Format::Text => print(&text(&value))?,
         }
+        Ok(0)
     }
 }
 

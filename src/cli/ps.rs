@@ -1,40 +1,46 @@
 //! `ps`
 
+use super::arguments::{Argument, Arguments};
 use super::list::Format;
-use super::{Global, print};
+use super::{Command, Global, print};
 use crate::container::Container;
 use crate::error::{During, Error, Result};
-use std::process::Command;
+use std::process;
 
 /// `ps`
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default)]
 pub struct Ps {
-    /// Shape of the list
-    #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
     format: Format,
-    /// Name of the container
-    #[arg(value_name = "ID")]
     id: String,
-    /// Options for ps(1)
-    #[arg(value_name = "PS-OPTION", trailing_var_arg = true, allow_hyphen_values = true)]
     options: Vec<String>,
 }
 
-impl Ps {
-    /// Prints the container's processes.
-    pub fn run(self, global: &Global) -> Result<()> {
+impl Arguments for Ps {
+    const NAME: &'static str = "ps";
+    const ABOUT: &'static str = "List the processes of a container";
+    const ARGUMENTS: &'static [Argument<Self>] = &[
+        Argument::default("-f, --format <FORMAT>", "table", |it| &mut it.format, "Shape of the list"),
+        Argument::id(|it| &mut it.id),
+        Argument::rest("[PS-OPTION]...", |it| &mut it.options, "Options for ps(1)"),
+    ];
+}
+
+impl Command for Ps {
+    fn run(self: Box<Self>, global: &Global) -> Result<u8> {
         let container = Container::open(&global.store()?, &self.id)?;
         let pids: Vec<i32> = container.cgroup()?.pids()?.into_iter().map(nix::unistd::Pid::as_raw).collect();
         if self.format == Format::Json {
-            return print(&format!("{}\n", serde_json::json!(pids)));
+            print(&format!("{}\n", serde_json::json!(pids)))?;
+            return Ok(0);
         }
         let options = if self.options.is_empty() { vec!["-ef".to_owned()] } else { self.options };
-        let output = Command::new("ps").args(&options).output().during(|| "execute ps")?;
+        let output = process::Command::new("ps").args(&options).output().during(|| "execute ps")?;
         if !output.status.success() {
             let words = String::from_utf8_lossy(&output.stderr);
             return Err(Error::new(format!("ps {}: {}", options.join(" "), words.trim())));
         }
-        print(&filter(&String::from_utf8_lossy(&output.stdout), &pids)?)
+        print(&filter(&String::from_utf8_lossy(&output.stdout), &pids)?)?;
+        Ok(0)
     }
 }
 

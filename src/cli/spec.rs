@@ -1,5 +1,7 @@
 //! `berth spec`: a `config.json` to start from, which runs as it is.
 
+use super::arguments::{Argument, Arguments};
+use super::{Command, Global};
 use crate::bundle::validate::OCI_VERSION;
 use crate::error::{During, Error, Result};
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
@@ -11,18 +13,34 @@ use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
-/// Create a new specification file, config.json
-///
-/// The container that it describes runs a shell in a terminal, in the directory "rootfs" of the bundle. Change
-/// process.args for another program, and process.terminal to false for one without a terminal.
-#[derive(Debug, Clone, clap::Args)]
+/// `spec`
+#[derive(Debug, Default)]
 pub struct Spec {
-    /// Directory to put config.json into
-    #[arg(long, short, value_name = "DIR", default_value = ".")]
-    pub bundle: PathBuf,
-    /// Describe a container for a user without privileges: with a user namespace, without limits
-    #[arg(long)]
-    pub rootless: bool,
+    bundle: PathBuf,
+    rootless: bool,
+}
+
+impl Arguments for Spec {
+    const NAME: &'static str = "spec";
+    const ABOUT: &'static str = "Write a config.json to begin with
+
+The container that it describes runs a shell in a terminal, in the directory \"rootfs\" of the bundle. \
+Change process.args for another program, and process.terminal to false for one without a terminal.";
+    const ARGUMENTS: &'static [Argument<Self>] = &[
+        Argument::default("-b, --bundle <DIR>", ".", |it| &mut it.bundle, "Directory to put config.json into"),
+        Argument::option(
+            "--rootless",
+            |it| &mut it.rootless,
+            "Describe a container for a user without privileges: with a user namespace, without limits",
+        ),
+    ];
+}
+
+impl Command for Spec {
+    fn run(self: Box<Self>, _global: &Global) -> Result<u8> {
+        self.write()?;
+        Ok(0)
+    }
 }
 
 impl Spec {
@@ -30,7 +48,7 @@ impl Spec {
     ///
     /// # Errors
     /// When the file exists or cannot be written.
-    pub fn run(self) -> Result<()> {
+    fn write(&self) -> Result<()> {
         let mut document = default(cgroup2());
         if self.rootless {
             make_rootless(&mut document, geteuid().as_raw(), getegid().as_raw());
@@ -142,7 +160,7 @@ mod tests {
     use std::fs;
 
     fn spec(bundle: &std::path::Path, rootless: bool) -> Result<()> {
-        Spec { bundle: bundle.to_owned(), rootless }.run()
+        Spec { bundle: bundle.to_owned(), rootless }.write()
     }
 
     #[test]

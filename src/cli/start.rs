@@ -1,20 +1,25 @@
 //! `start`
 
-use super::Global;
+use super::arguments::{Argument, Arguments};
+use super::{Command, Global};
 use crate::container::{Container, start};
 use crate::error::Result;
 
 /// `start`
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default)]
 pub struct Start {
-    /// Name of the container
-    #[arg(value_name = "ID")]
     id: String,
 }
 
-impl Start {
-    /// Runs the container's program.
-    pub fn run(self, global: &Global) -> Result<()> {
-        start::start(Container::open_locked(&global.store()?, &self.id)?)
+impl Arguments for Start {
+    const NAME: &'static str = "start";
+    const ABOUT: &'static str = "Run the program of a container that was created";
+    const ARGUMENTS: &'static [Argument<Self>] = &[Argument::id(|it| &mut it.id)];
+}
+
+impl Command for Start {
+    fn run(self: Box<Self>, global: &Global) -> Result<u8> {
+        start::start(Container::open_locked(&global.store()?, &self.id)?)?;
+        Ok(0)
     }
 }

@@ -1,6 +1,7 @@
 //! `update`
 
-use super::Global;
+use super::arguments::{Argument, Arguments};
+use super::{Command, Global};
 use crate::bundle::config::Resources;
 use crate::bundle::{self, parse_resources};
 use crate::container::Container;
@@ -11,74 +12,99 @@ use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
 /// `update`
-#[derive(Debug, clap::Args)]
-#[command(allow_negative_numbers = true)]
+#[derive(Debug, Default)]
 pub struct Update {
-    /// File with the new limits as JSON, as linux.resources; - is standard input
-    #[arg(short, long, value_name = "FILE")]
     resources: Option<PathBuf>,
-    /// Share of block I/O, 10 to 1000
-    #[arg(long, value_name = "WEIGHT")]
     blkio_weight: Option<u16>,
-    /// Length of the CPU period in microseconds
-    #[arg(long, value_name = "US")]
     cpu_period: Option<u64>,
-    /// CPU time in each period in microseconds, -1 for no limit
-    #[arg(long, value_name = "US")]
     cpu_quota: Option<i64>,
-    /// CPU time that may be saved up, in microseconds
-    #[arg(long, value_name = "US")]
     cpu_burst: Option<u64>,
-    /// Share of CPU time against other containers
-    #[arg(long, value_name = "SHARES")]
     cpu_share: Option<u64>,
-    /// Length of the real-time period in microseconds
-    #[arg(long, value_name = "US")]
     cpu_rt_period: Option<u64>,
-    /// Real-time CPU time in each period in microseconds
-    #[arg(long, value_name = "US")]
     cpu_rt_runtime: Option<i64>,
-    /// CPUs to use, as 0-3,7
-    #[arg(long, value_name = "LIST")]
     cpuset_cpus: Option<String>,
-    /// Memory nodes to use
-    #[arg(long, value_name = "LIST")]
     cpuset_mems: Option<String>,
-    /// 1: use only CPU time that nobody else wants
-    #[arg(long, value_name = "0|1")]
     cpu_idle: Option<i64>,
-    /// Memory limit, with k, m or g; -1 for none
-    #[arg(long, value_name = "BYTES")]
     memory: Option<String>,
-    /// Memory to keep when the host runs short of it
-    #[arg(long, value_name = "BYTES")]
     memory_reservation: Option<String>,
-    /// Memory and swap together, -1 for no limit
-    #[arg(long, value_name = "BYTES")]
     memory_swap: Option<String>,
-    /// Number of processes, -1 for no limit
-    #[arg(long, value_name = "N")]
     pids_limit: Option<i64>,
-    /// Accepted for old callers: Linux has no such limit any more
-    #[arg(long, hide = true, value_name = "BYTES")]
     kernel_memory: Option<String>,
-    /// Accepted for old callers: Linux has no such limit any more
-    #[arg(long, hide = true, value_name = "BYTES")]
     kernel_memory_tcp: Option<String>,
-    /// Not supported yet
-    #[arg(long, hide = true, value_name = "SCHEMA")]
     l3_cache_schema: Option<String>,
-    /// Not supported yet
-    #[arg(long, hide = true, value_name = "SCHEMA")]
     mem_bw_schema: Option<String>,
-    /// Name of the container
-    #[arg(value_name = "ID")]
     id: String,
+}
+
+impl Arguments for Update {
+    const NAME: &'static str = "update";
+    const ABOUT: &'static str = "Change the resource limits of a container";
+    const ARGUMENTS: &'static [Argument<Self>] = &[
+        Argument::option(
+            "-r, --resources <FILE>",
+            |it| &mut it.resources,
+            "File with the new limits as JSON, as linux.resources; - is standard input",
+        ),
+        Argument::option("--blkio-weight <WEIGHT>", |it| &mut it.blkio_weight, "Share of block I/O, 10 to 1000"),
+        Argument::option("--cpu-period <US>", |it| &mut it.cpu_period, "Length of the CPU period in microseconds"),
+        Argument::option(
+            "--cpu-quota <US>",
+            |it| &mut it.cpu_quota,
+            "CPU time in each period in microseconds, -1 for no limit",
+        ),
+        Argument::option("--cpu-burst <US>", |it| &mut it.cpu_burst, "CPU time that may be saved up, in microseconds"),
+        Argument::option("--cpu-share <SHARES>", |it| &mut it.cpu_share, "Share of CPU time against other containers"),
+        Argument::option(
+            "--cpu-rt-period <US>",
+            |it| &mut it.cpu_rt_period,
+            "Length of the real-time period in microseconds",
+        ),
+        Argument::option(
+            "--cpu-rt-runtime <US>",
+            |it| &mut it.cpu_rt_runtime,
+            "Real-time CPU time in each period in microseconds",
+        ),
+        Argument::option("--cpuset-cpus <LIST>", |it| &mut it.cpuset_cpus, "CPUs to use, as 0-3,7"),
+        Argument::option("--cpuset-mems <LIST>", |it| &mut it.cpuset_mems, "Memory nodes to use"),
+        Argument::option("--cpu-idle <0|1>", |it| &mut it.cpu_idle, "1: use only CPU time that nobody else wants"),
+        Argument::option("--memory <BYTES>", |it| &mut it.memory, "Memory limit, with k, m or g; -1 for none"),
+        Argument::option(
+            "--memory-reservation <BYTES>",
+            |it| &mut it.memory_reservation,
+            "Memory to keep when the host runs short of it",
+        ),
+        Argument::option(
+            "--memory-swap <BYTES>",
+            |it| &mut it.memory_swap,
+            "Memory and swap together, -1 for no limit",
+        ),
+        Argument::option("--pids-limit <N>", |it| &mut it.pids_limit, "Number of processes, -1 for no limit"),
+        Argument::hidden(
+            "--kernel-memory <BYTES>",
+            |it| &mut it.kernel_memory,
+            "Accepted for old callers: Linux has no such limit any more",
+        ),
+        Argument::hidden(
+            "--kernel-memory-tcp <BYTES>",
+            |it| &mut it.kernel_memory_tcp,
+            "Accepted for old callers: Linux has no such limit any more",
+        ),
+        Argument::hidden("--l3-cache-schema <SCHEMA>", |it| &mut it.l3_cache_schema, "Not supported yet"),
+        Argument::hidden("--mem-bw-schema <SCHEMA>", |it| &mut it.mem_bw_schema, "Not supported yet"),
+        Argument::id(|it| &mut it.id),
+    ];
+}
+
+impl Command for Update {
+    fn run(self: Box<Self>, global: &Global) -> Result<u8> {
+        self.apply(global)?;
+        Ok(0)
+    }
 }
 
 impl Update {
     /// Changes the limits that are given, and remembers them.
-    pub fn run(self, global: &Global) -> Result<()> {
+    fn apply(&self, global: &Global) -> Result<()> {
         if self.l3_cache_schema.is_some() || self.mem_bw_schema.is_some() {
             return Err(
                 Error::new("Intel RDT is not supported yet").hint("Leave --l3-cache-schema and --mem-bw-schema out.")
