@@ -65,7 +65,7 @@ if [[ $CGROUP == 1 ]]; then
     find /sys/fs/cgroup/*/own -depth -type d -exec rmdir {} +
 fi
 check '--cgroups enabled, --cgroup-parent' ':/mine(/|.slice/libpod-)' 'run --rm --cgroup-parent $([[ $DRIVER == systemd ]] && echo mine.slice || echo /mine) --cgroupns host bb:1 cat /proc/self/cgroup'
-check '--cgroupns private' ' 0::/ ' 'run --rm --cgroupns private bb:1 cat /proc/self/cgroup'
+check '--cgroupns private' '(^| )0::/ ' 'run --rm --cgroupns private bb:1 cat /proc/self/cgroup'
 check '--network host, --pid host' '^same ' 'podman run --rm --network host --pid host bb:1 readlink /proc/self/ns/net | grep -qxF "$(readlink /proc/self/ns/net)" && echo same'
 check '-m, --cpus, --cpuset-cpus, --pids-limit' '^33554432 150000( 100000)? 0 20 $' \
     'run --rm -m 32m --cpus 1.5 --cpuset-cpus 0 --pids-limit 20 bb:1 sh -c "cd /sys/fs/cgroup; cat $MEMORY $QUOTA $CPUS $PIDS"'
