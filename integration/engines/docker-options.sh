@@ -24,8 +24,12 @@ check '--cpu-quota, --cpu-period' '^20000 50000 ' 'run --cpu-quota 20000 --cpu-p
 check '--cpuset-cpus, --cpuset-mems' '^0 0 Cpus_allowed_list:.0 ' \
     'run --cpuset-cpus 0 --cpuset-mems 0 bb:1 sh -c "cd /sys/fs/cgroup; cat $CPUS ${CPUS/%cpus/mems}; grep Cpus_allowed_list /proc/self/status"'
 check '--pids-limit' '^20 .*fork' 'run --pids-limit 20 bb:1 sh -c "exec 2>&1; cat /sys/fs/cgroup/$PIDS; for i in \$(seq 30); do sleep 1 & done"'
-check '--device-read-bps' '(:0|rbps=)[ ]?1048576 ' \
-    'device=$(lsblk -dnpo NAME | head -1); run --device-read-bps $device:1mb bb:1 cat /sys/fs/cgroup/$READ_RATE'
+if [[ $CGROUP == 1 ]]; then
+    check '--device-read-bps' '1048576 $' \
+        'device=$(lsblk -dnpo NAME | head -1); run --device-read-bps $device:1mb bb:1 cat /sys/fs/cgroup/blkio/blkio.throttle.read_bps_device'
+else
+    impossible '--device-read-bps' 'Docker 26 drops it: the configuration that runtimes get has an empty `blockIO`'
+fi
 check '--ulimit' '^512 100 ' 'run --ulimit nofile=512:512 --ulimit nproc=100 bb:1 sh -c "ulimit -n; awk \"/processes/ {print \\\$3}\" /proc/self/limits"'
 check '--oom-score-adj' '^500 ' 'run --oom-score-adj 500 bb:1 cat /proc/self/oom_score_adj'
 check '--shm-size' ' 32768 ' 'run --shm-size 32m bb:1 df -k /dev/shm'
@@ -78,7 +82,7 @@ check '-v rslave: a mount goes in' '^in $' \
 umount shared-mount
 check '--mount bind, volume, tmpfs' '^shared Read-only.* kept .*size=1024k' \
     'run --mount type=bind,src=$WORK/shared,dst=/b,readonly --mount type=volume,src=vol,dst=/w --mount type=tmpfs,dst=/t,tmpfs-size=1m bb:1 sh -c "exec 2>&1; cat /b/file; touch /b/x; echo kept >/w/f; cat /w/f; grep \" /t \" /proc/mounts" | sed "s/.*Read-only/Read-only/"; docker volume rm vol >/dev/null'
-check '--mount bind-propagation, bind-nonrecursive' '^shared $' 'run --mount type=bind,src=$WORK/shared,dst=/b,bind-propagation=private,bind-nonrecursive=true bb:1 cat /b/file'
+check '--mount bind-propagation, bind-nonrecursive' 'shared $' 'run --mount type=bind,src=$WORK/shared,dst=/b,bind-propagation=private,bind-nonrecursive=true bb:1 cat /b/file'
 check '--volumes-from' '^from $' \
     'docker create --runtime $RUNTIME --network none --name box -v /data bb:1 true >/dev/null; run --volumes-from box bb:1 sh -c "echo from >/data/f"; run --volumes-from box bb:1 cat /data/f; docker rm -v box >/dev/null'
 check '--workdir, --env, --env-file' '^/made/here v w ' 'echo L=w >env; run -w /made/here -e K=v --env-file env bb:1 sh -c "pwd; echo \$K; echo \$L"'

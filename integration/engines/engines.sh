@@ -5,15 +5,15 @@
 # How the files of the controllers are called, below /sys/fs/cgroup, and who makes cgroups.
 if [[ -e /sys/fs/cgroup/cgroup.controllers ]]; then
     CGROUP=2 MEMORY=memory.max SWAP=memory.swap.max RESERVATION=memory.low QUOTA=cpu.max SHARES=cpu.weight
-    CPUS=cpuset.cpus PIDS=pids.max READ_RATE=io.max
+    CPUS=cpuset.cpus PIDS=pids.max
 else
     CGROUP=1 MEMORY=memory/memory.limit_in_bytes SWAP=memory/memory.memsw.limit_in_bytes
     RESERVATION=memory/memory.soft_limit_in_bytes QUOTA=cpu/cpu.cfs_quota_us SHARES=cpu/cpu.shares
-    CPUS=cpuset/cpuset.cpus PIDS=pids/pids.max READ_RATE=blkio/blkio.throttle.read_bps_device
+    CPUS=cpuset/cpuset.cpus PIDS=pids/pids.max
 fi
 DRIVER=cgroupfs
 [[ ! -d /run/systemd/system ]] || DRIVER=systemd
-export CGROUP MEMORY SWAP RESERVATION QUOTA SHARES CPUS PIDS READ_RATE DRIVER
+export CGROUP MEMORY SWAP RESERVATION QUOTA SHARES CPUS PIDS DRIVER
 
 DAEMON=docker
 docker() { command docker -H "unix://$WORK/$DAEMON.sock" "$@"; }
