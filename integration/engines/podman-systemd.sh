@@ -42,6 +42,8 @@ check '--cgroups=split: limits' '^33554432 ' \
     'systemd-run --quiet --wait --pipe -p Delegate=yes podman --runtime $RUNTIME run --rm --network none --cgroups=split -m 32m bb:1 cat /sys/fs/cgroup/memory.max'
 check '--cgroup-parent: a slice in a slice' '/harbour.slice/harbour-dock.slice/libpod-' 'run --rm --cgroup-parent harbour-dock.slice --cgroupns host bb:1 cat /proc/self/cgroup'
 check '--cgroup-manager cgroupfs: limits' '^in 33554432 ' 'podman --cgroup-manager cgroupfs run --rm --network none -m 32m bb:1 sh -c "echo in; cat /sys/fs/cgroup/memory.max"'
+check '--device-read-bps, --cpu-shares, --memory-reservation' 'rbps=1048576 .*(20|59) 8388608 ' \
+    'run --rm --device-read-bps $(lsblk -dnpo NAME | head -n 1):1mb --cpu-shares 512 --memory-reservation 8m bb:1 sh -c "cd /sys/fs/cgroup; cat io.max cpu.weight memory.low"'
 check '--privileged: cgroups' '^made ' 'run --rm --privileged bb:1 sh -c "mkdir /sys/fs/cgroup/child && echo made"'
 check 'healthcheck by a timer' '^healthy .*timer' \
     'run -d --health-cmd "echo well" --health-interval 2s bb:1 sleep 1000 >/dev/null; shows ^healthy field .State.Health.Status; systemctl list-units --type timer --plain --no-legend | grep -o "^$(field .Id).*timer"'
