@@ -110,7 +110,7 @@ impl Bundle {
                 let cgroup = if self.cgroup_namespace { CloneFlags::CLONE_NEWCGROUP } else { CloneFlags::empty() };
                 unshare(CloneFlags::CLONE_NEWNS | cgroup).unwrap();
                 let mut rootfs = Rootfs::prepare(&plan, sources)?;
-                rootfs.mount_all()?;
+                rootfs.mount_all(|| Ok(()))?;
                 rootfs.make_devices()?;
                 rootfs.mask()?;
                 rootfs.enter()?;

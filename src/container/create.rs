@@ -115,6 +115,15 @@ struct Prepared {
     exec_fifo: Option<OwnedFd>,
 }
 
+/// What init cannot do for itself.
+#[derive(Clone, Copy)]
+struct Needs {
+    /// It waits until all but its network is done.
+    waits: bool,
+    needs_enter: bool,
+    network_aside: bool,
+}
+
 /// A container that is being made.
 struct Making<'plan> {
     entry: Entry,
@@ -155,6 +164,7 @@ impl Making<'_> {
         let entry = self.cgroup.entry()?;
         let needs_enter = plan.cgroup.needs_enter();
         let late_cgroup_namespace = needs_enter && plan.namespaces.is_new(Kind::Cgroup);
+        let network_aside = joins.network_aside(&plan.namespaces);
         let late_time_namespace = joins.late_time_namespace(&plan.namespaces);
         let waits = needs_enter || plan.namespaces.is_new(Kind::User);
         let (channel, inits) = Channel::pair()?;
@@ -163,6 +173,7 @@ impl Making<'_> {
             joins: &joins,
             cgroup: entry.as_ref().map(AsFd::as_fd),
             late_cgroup_namespace,
+            network_aside,
             oom_score: plan.process.oom_score_adj,
         };
         let Some(child) = launch.start(&channel, &inits)? else {
@@ -174,6 +185,7 @@ impl Making<'_> {
                 waits,
                 asks: true,
                 late_cgroup_namespace,
+                network_aside,
                 late_time_namespace,
             };
             init::run(plan, inherited);
@@ -182,7 +194,7 @@ impl Making<'_> {
         let pid = child.pid;
         self.init = Some(child);
 
-        let made = self.settle(pid, &channel, waits, needs_enter).and_then(|()| {
+        let made = self.settle(pid, &channel, Needs { waits, needs_enter, network_aside }).and_then(|()| {
             self.remember(pid, config)?;
             let ready = until_ready(&channel, reports, || {
                 self.hooks_ran = true;
@@ -197,8 +209,15 @@ impl Making<'_> {
     }
 
     /// What init cannot do for itself. Where it need not wait for that, it goes on meanwhile.
-    fn settle(&mut self, pid: Pid, channel: &Channel, waits: bool, needs_enter: bool) -> Result<()> {
+    fn settle(&mut self, pid: Pid, channel: &Channel, needs: Needs) -> Result<()> {
         let plan = self.plan;
+        let give_network = || match needs.network_aside {
+            true => channel.send(&Message::Network(launch::make_network()?)),
+            false => Ok(()),
+        };
+        if !needs.waits {
+            give_network()?;
+        }
         if plan.namespaces.is_new(Kind::User) {
             idmap::write(pid, &plan.namespaces.uid_map, &plan.namespaces.gid_map)?;
         }
@@ -207,13 +226,17 @@ impl Making<'_> {
             launch::set_oom_score(pid, plan.process.oom_score_adj)?;
         }
         process::reset_affinity(pid);
-        if needs_enter {
+        if needs.needs_enter {
             self.cgroup.enter(pid)?;
         }
         self.cgroup.apply_limits()?;
         // On v1 the rules are in force one by one: until the last is there, init could not make its devices.
         self.cgroup.apply_devices()?;
-        if waits { channel.send(&Message::Proceed(Vec::new())) } else { Ok(()) }
+        if !needs.waits {
+            return Ok(());
+        }
+        channel.send(&Message::Proceed(Vec::new()))?;
+        give_network()
     }
 
     /// Records what was made, while init is at work.

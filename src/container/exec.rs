@@ -174,6 +174,7 @@ impl Starting<'_> {
                 waits,
                 asks,
                 late_cgroup_namespace: false,
+                network_aside: false,
                 late_time_namespace: false,
             };
             init::exec::run(&self.entrance, inherited);

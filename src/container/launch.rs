@@ -8,6 +8,9 @@
 //! | joined | any | an intermediate joins all, then `clone3(CLONE_PARENT)`: new ones belong to the joined one |
 //!
 //! A pid or time namespace only ever concerns children: berth itself joins or makes it before `clone3`.
+//!
+//! A new network namespace takes the kernel as long as all of a container's mounts. Where no user namespace has to own
+//! it, berth makes it while init mounts, and init joins it ([`Joins::network_aside`]).
 
 use crate::error::{Context, During, Error, Result};
 use crate::init::channel::{Channel, Message};
@@ -15,6 +18,7 @@ use crate::plan::namespaces::{CLONE_NEWTIME, Kind, Namespaces};
 use crate::sys::clone::{Child, clone3};
 use crate::sys::fs::open;
 use crate::sys::process;
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::stat::fstat;
@@ -51,6 +55,11 @@ impl Joins {
     /// outside of the new user namespace, and for an intermediate it would come too early.
     pub fn late_time_namespace(&self, plan: &Namespaces) -> bool {
         plan.is_new(Kind::Time) && (self.intermediate || !nix::unistd::geteuid().is_root())
+    }
+
+    /// Whether init is to be born without its new network namespace, and gets it by [`make_network`].
+    pub fn network_aside(&self, plan: &Namespaces) -> bool {
+        plan.is_new(Kind::Network) && plan.is_inherited(Kind::User)
     }
 
     fn get(&self, kind: Kind) -> Option<BorrowedFd<'_>> {
@@ -115,6 +124,8 @@ pub struct Launch<'a> {
     pub cgroup: Option<BorrowedFd<'a>>,
     /// Whether init makes its cgroup namespace itself, after it was moved.
     pub late_cgroup_namespace: bool,
+    /// Whether init gets its network namespace later.
+    pub network_aside: bool,
     /// See [`sets_own_oom_score`].
     pub oom_score: Option<i32>,
 }
@@ -142,6 +153,7 @@ impl Launch<'_> {
         let new = |kind: &Kind| {
             self.namespaces.is_new(*kind)
                 && *kind != Kind::Time
+                && !(*kind == Kind::Network && self.network_aside)
                 && !(*kind == Kind::Cgroup && self.late_cgroup_namespace)
         };
         Kind::ALL.into_iter().filter(new).fold(0, |flags, kind| flags | kind.flag())
@@ -157,23 +169,11 @@ impl Launch<'_> {
 
     fn clone(&self, extra: i32, cgroup: Option<BorrowedFd>) -> Result<Option<Child>> {
         let flags = self.new_flags();
-        clone3(u64::from((flags | extra) as u32), cgroup).map_err(|errno| self.explain(errno, flags))
-    }
-
-    fn explain(&self, errno: nix::errno::Errno, flags: i32) -> Error {
-        use nix::errno::Errno;
-        let names: Vec<_> = Kind::ALL.into_iter().filter(|kind| flags & kind.flag() != 0).map(Kind::name).collect();
-        let error = Error::sys(format!("clone3 with new namespaces ({})", names.join(", ")), errno);
-        let error = error.context("linux.namespaces");
-        match errno {
-            Errno::EPERM if !self.namespaces.is_new(Kind::User) => {
-                error.hint("Without CAP_SYS_ADMIN a new user namespace is needed too.")
-            }
-            Errno::EPERM => error.hint("Unprivileged user namespaces may be switched off on this host."),
-            Errno::ENOSPC => error.hint("A limit of /proc/sys/user/max_*_namespaces is reached."),
-            Errno::EAGAIN => no_more_processes(errno).context("linux.namespaces"),
-            _ => error,
-        }
+        clone3(u64::from((flags | extra) as u32), cgroup).map_err(|errno| {
+            let names: Vec<_> = Kind::ALL.into_iter().filter(|kind| flags & kind.flag() != 0).map(Kind::name).collect();
+            let operation = format!("clone3 with new namespaces ({})", names.join(", "));
+            explain(operation, errno, self.namespaces.is_new(Kind::User))
+        })
     }
 
     fn clone_by_intermediate(&self, channel: &Channel, inits: &Channel) -> Result<Option<Child>> {
@@ -212,6 +212,37 @@ impl Launch<'_> {
     }
 }
 
+/// Why there are no new namespaces.
+fn explain(operation: String, errno: Errno, new_user_namespace: bool) -> Error {
+    let error = match errno {
+        Errno::EAGAIN => return no_more_processes(errno).context("linux.namespaces"),
+        _ => Error::sys(operation, errno).context("linux.namespaces"),
+    };
+    match errno {
+        Errno::EPERM if !new_user_namespace => {
+            error.hint("Without CAP_SYS_ADMIN a new user namespace is needed too.")
+        }
+        Errno::EPERM => error.hint("Unprivileged user namespaces may be switched off on this host."),
+        Errno::ENOSPC => error.hint("A limit of /proc/sys/user/max_*_namespaces is reached."),
+        _ => error,
+    }
+}
+
+/// Makes a network namespace, without staying in it.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn make_network() -> Result<OwnedFd> {
+    let mut restore = Restore::default();
+    restore.keep(Kind::Network)?;
+    unshare(CloneFlags::CLONE_NEWNET)
+        .map_err(|errno| explain("unshare with a new network namespace".into(), errno, false))?;
+    let path = own_namespace(Kind::Network);
+    let made = open(path.as_str(), OFlag::O_RDONLY).during(|| format!("open {path}"));
+    restore.run()?;
+    made
+}
+
 /// Whether who enters a user namespace must set its score itself: the file of a process that is not dumpable belongs to
 /// root. Root does it from outside.
 pub fn sets_own_oom_score() -> bool {
@@ -232,10 +263,10 @@ pub fn set_oom_score(pid: Pid, score: Option<i32>) -> Result<()> {
 }
 
 /// The error of a `clone3` that asked for nothing special.
-pub fn no_more_processes(errno: nix::errno::Errno) -> Error {
+pub fn no_more_processes(errno: Errno) -> Error {
     let error = Error::sys("clone3", errno);
     match errno {
-        nix::errno::Errno::EAGAIN => error.hint("The limit of processes (RLIMIT_NPROC or pids.max) is reached."),
+        Errno::EAGAIN => error.hint("The limit of processes (RLIMIT_NPROC or pids.max) is reached."),
         _ => error,
     }
 }
@@ -293,13 +324,17 @@ pub fn make_time_namespace(offsets: &str) -> Result<()> {
         .map_err(|error| error.hint("The clock must not become negative."))
 }
 
+fn own_namespace(kind: Kind) -> String {
+    format!("/proc/self/ns/{}", kind.file())
+}
+
 /// Takes back what concerned the one child.
 #[derive(Debug, Default)]
 struct Restore(Vec<(Kind, OwnedFd)>);
 
 impl Restore {
     fn keep(&mut self, kind: Kind) -> Result<()> {
-        let path = format!("/proc/self/ns/{}", kind.file());
+        let path = own_namespace(kind);
         let fd = open(path.as_str(), OFlag::O_RDONLY).during(|| format!("open {path}"))?;
         self.0.push((kind, fd));
         Ok(())

@@ -22,6 +22,8 @@ use std::path::Path;
 pub enum Message {
     /// To init: what you waited for is done. Carries what init needs next, empty but for the last one.
     Proceed(Vec<u8>),
+    /// To init: its network namespace.
+    Network(OwnedFd),
     /// From an intermediate process: the pid of init.
     Born(i32),
     /// From init: the container is there but not yet entered; time for the hooks of the runtime's namespaces.
@@ -78,6 +80,7 @@ impl Channel {
             Message::Terminal(fd) => (3, Vec::new(), Some(fd.as_fd())),
             Message::Ready => (4, Vec::new(), None),
             Message::Failed(error) => (5, error.encode(), None),
+            Message::Network(fd) => (6, Vec::new(), Some(fd.as_fd())),
         };
         let send = |tag: u8, part: &[u8], fds: &[BorrowedFd]| {
             send_with_fds(self.socket.as_fd(), &[&[tag], part], fds).during(|| "send to the other side of create")
@@ -169,6 +172,7 @@ impl Channel {
             (3, Some(fd)) => Message::Terminal(fd),
             (4, None) => Message::Ready,
             (5, None) => Message::Failed(Error::decode(&payload)),
+            (6, Some(fd)) => Message::Network(fd),
             _ => return Err(Error::new("unexpected message")),
         };
         Ok(Some(message))
@@ -181,9 +185,24 @@ impl Channel {
     pub fn wait_to_proceed(&self) -> Result<Vec<u8>> {
         match self.receive()? {
             Some(Message::Proceed(payload)) => Ok(payload),
-            _ => Err(Error::new("the process that creates the container is gone")),
+            _ => Err(parent_is_gone()),
         }
     }
+
+    /// Init's wait for its network namespace.
+    ///
+    /// # Errors
+    /// When the parent is gone.
+    pub fn wait_for_network(&self) -> Result<OwnedFd> {
+        match self.receive()? {
+            Some(Message::Network(namespace)) => Ok(namespace),
+            _ => Err(parent_is_gone()),
+        }
+    }
+}
+
+fn parent_is_gone() -> Error {
+    Error::new("the process that creates the container is gone")
 }
 
 impl AsFd for Channel {

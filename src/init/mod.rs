@@ -25,7 +25,7 @@ use crate::plan::Plan;
 use crate::plan::namespaces::Kind;
 use crate::sys::process as sys;
 use channel::{Channel, Message};
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, setns, unshare};
 use program::Program;
 use rootfs::Rootfs;
 use sources::Sources;
@@ -48,8 +48,31 @@ pub struct Inherited {
     pub asks: bool,
     /// Whether the cgroup namespace is still to be made, after that wait.
     pub late_cgroup_namespace: bool,
+    /// Whether the parent makes the network namespace meanwhile.
+    pub network_aside: bool,
     /// Whether the time namespace is still to be made.
     pub late_time_namespace: bool,
+}
+
+/// The container's network namespace, which the parent may still be making.
+struct Network<'a> {
+    channel: &'a Channel,
+    aside: bool,
+    is_new: bool,
+}
+
+impl Network<'_> {
+    /// Enters the namespace, unless that has been done, and makes its loopback interface usable.
+    fn enter(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.aside) {
+            let namespace = self.channel.wait_for_network()?;
+            setns(namespace, CloneFlags::CLONE_NEWNET).during(|| "setns (network)").context(|| "linux.namespaces")?;
+        }
+        if std::mem::take(&mut self.is_new) {
+            sys::bring_up(c"lo").during(|| "bring up the loopback interface")?;
+        }
+        Ok(())
+    }
 }
 
 /// Runs the new process to its program; comes back only to end it.
@@ -104,12 +127,11 @@ fn set_up<'plan>(plan: &'plan Plan, inherited: &Inherited, sources: Sources) -> 
     if let Some(name) = &plan.keyring {
         limits::join_keyring(name)?; // the caller's keys stay outside
     }
-    if plan.namespaces.is_new(Kind::Network) {
-        sys::bring_up(c"lo").during(|| "bring up the loopback interface")?;
-    }
-
+    let is_new = plan.namespaces.is_new(Kind::Network);
+    let mut network = Network { channel, aside: inherited.network_aside, is_new };
     let mut rootfs = Rootfs::prepare(&plan.filesystem, sources)?;
-    rootfs.mount_all()?;
+    rootfs.mount_all(|| network.enter())?; // the network is needed by the first mount that shows it
+    network.enter()?;
     rootfs.make_devices()?;
     run_hooks_before_pivot(plan, channel)?;
     let procfs = rootfs.procfs()?;

@@ -22,13 +22,17 @@ use std::path::Path;
 const MAX_VALUE: usize = 255;
 
 impl Rootfs<'_> {
-    /// Makes every mount of the plan, in its order.
+    /// Makes every mount of the plan, in its order; `enter_network` comes before those that belong to a network
+    /// namespace, such as sysfs.
     ///
     /// # Errors
     /// Names the mount, the system call and, where it is known, the remedy.
-    pub fn mount_all(&mut self) -> Result<()> {
+    pub fn mount_all(&mut self, mut enter_network: impl FnMut() -> Result<()>) -> Result<()> {
         let plan = self.plan;
         for (index, mount) in plan.mounts.iter().enumerate() {
+            if may_show_the_network(mount) {
+                enter_network()?;
+            }
             self.mount(index, mount).context(|| mount.name.clone())?;
         }
         Ok(())
@@ -131,6 +135,12 @@ impl Rootfs<'_> {
         set_attributes(target.as_fd(), Reach::Recursive, mount.recursive)?;
         Ok(target)
     }
+}
+
+/// Whether the mount belongs to the network namespace of who makes it, for all that is known.
+fn may_show_the_network(mount: &Mount) -> bool {
+    const NONE: [&CStr; 4] = [c"proc", c"tmpfs", c"devpts", c"mqueue"];
+    matches!(&mount.kind, Kind::New { fs, .. } if !NONE.contains(&fs.as_c_str()))
 }
 
 /// Whether the mount is a procfs that shows all and can be written to.
