@@ -21,9 +21,10 @@ pub fn is_a_user() -> bool {
     if !nix::unistd::geteuid().is_root() {
         return true;
     }
-    !is_root_of_the_host()
-        && runtime_directory().is_some()
+    // The system is asked last: a root of the host rarely gets that far.
+    runtime_directory().is_some()
         && std::env::var_os("USER").as_deref() != Some(OsStr::new("root"))
+        && !is_root_of_the_host()
 }
 
 /// `XDG_RUNTIME_DIR`, if it is set.

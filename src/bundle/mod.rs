@@ -84,10 +84,12 @@ pub fn read_document(path: &Path) -> Result<Vec<u8>> {
 pub fn read_regular(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let name = path.display();
     let file = fs::open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK).during(|| format!("open {name}"))?;
-    if fstat(&file).during(|| format!("stat {name}"))?.st_mode & libc::S_IFMT != libc::S_IFREG {
+    let stat = fstat(&file).during(|| format!("stat {name}"))?;
+    if stat.st_mode & libc::S_IFMT != libc::S_IFREG {
         return Err(Error::new(format!("{name} is not a regular file")));
     }
-    let bytes = fs::read_to_end(file.as_fd(), limit.saturating_add(1)).during(|| format!("read {name}"))?;
+    let bytes = fs::read_regular(file.as_fd(), stat.st_size as u64, limit.saturating_add(1))
+        .during(|| format!("read {name}"))?;
     within(bytes, limit, &name.to_string())
 }
 

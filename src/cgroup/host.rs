@@ -5,9 +5,23 @@ use crate::error::{During, Error, Result};
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// Where a host has cgroup v2 when it has nothing else.
-const MOUNT: &str = "/sys/fs/cgroup";
+pub const MOUNT: &str = "/sys/fs/cgroup";
+
+/// Whether the host has cgroup v2 and nothing else. It is asked once: hosts do not change that.
+///
+/// # Errors
+/// As statfs(2).
+pub fn is_unified() -> Result<bool> {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    if let Some(answer) = ANSWER.get() {
+        return Ok(*answer);
+    }
+    let found = statfs(MOUNT).during(|| format!("statfs {MOUNT}"))?;
+    Ok(*ANSWER.get_or_init(|| found.filesystem_type() == CGROUP2_SUPER_MAGIC))
+}
 
 /// A mounted hierarchy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,8 +49,7 @@ impl Host {
     /// # Errors
     /// When `/proc` cannot be read or no cgroup file system is mounted.
     pub fn detect() -> Result<Self> {
-        let pure = statfs(MOUNT).is_ok_and(|stat| stat.filesystem_type() == CGROUP2_SUPER_MAGIC);
-        let mut host = if pure {
+        let mut host = if is_unified().unwrap_or(false) {
             Self { v1: Vec::new(), v2: Some(Hierarchy::unified(MOUNT.into(), None)) }
         } else {
             let proc = Path::new("/proc/self");

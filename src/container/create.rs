@@ -4,7 +4,7 @@ use super::launch::{self, Joins, Launch};
 use super::notify::{self, NotifySocket};
 use super::state::{Identity, State, Status};
 use super::store::{Entry, Store};
-use super::{foreground, idmap, sockets};
+use super::{foreground, idmap, seal, sockets};
 use crate::bundle::Bundle;
 use crate::cgroup::{self, Cgroup};
 use crate::error::{Error, Result};
@@ -196,6 +196,7 @@ impl Making<'_> {
 
         let made = self.settle(pid, &channel, Needs { waits, needs_enter, network_aside }).and_then(|()| {
             self.remember(pid, config)?;
+            seal::let_go();
             let ready = until_ready(&channel, reports, || {
                 self.hooks_ran = true;
                 self.run_hooks()?;

@@ -3,7 +3,7 @@
 use super::create::{Progress, Reports, until_ready, wait_for_program};
 use super::launch::{by_intermediate, no_more_processes, set_oom_score};
 use super::state::Status;
-use super::{Container, sockets};
+use super::{Container, seal, sockets};
 use crate::bundle::config::{Config, ExecCpuAffinity};
 use crate::cgroup::Cgroup;
 use crate::error::{Context, During, Error, Result};
@@ -59,8 +59,7 @@ pub fn exec(
     options: &Options,
     reports: &Reports,
 ) -> Result<Started> {
-    check_status(container, request.ignore_paused)?;
-    let init = container.init()?;
+    let init = check_status(container, request.ignore_paused)?;
     let namespaces = Namespaces::plan(config)?;
     let user_namespace = !namespaces.is_inherited(Kind::User);
     let (mut process, mut notes) =
@@ -86,6 +85,7 @@ pub fn exec(
     // Who has nothing to do between the last step and the program lets the process go on by itself.
     let asks = agent.is_some() || starting.entrance.has_user_namespace() || reports.before_program();
     let started = starting.make(&namespaces, connection, asks).and_then(|channel| {
+        seal::let_go();
         let ready = until_ready(&channel, reports, || Err(Error::new("exec has no hooks")))?;
         match ready {
             Progress::Ready(terminal) => starting.complete(&channel, reports, agent.as_ref()).map(|()| terminal),
@@ -105,11 +105,14 @@ pub fn exec(
     }
 }
 
-fn check_status(container: &Container, ignore_paused: bool) -> Result<()> {
+/// The init of a container in which processes can be run.
+fn check_status(container: &Container, ignore_paused: bool) -> Result<OwnedFd> {
     let refused = |what: &'static str| Err(Error::new(what).context(container.state.id.clone()));
-    match container.status() {
-        Status::Created | Status::Running => Ok(()),
-        Status::Paused if ignore_paused => Ok(()),
+    let init = container.init();
+    let status = if init.is_ok() { container.living_status() } else { container.status() };
+    match status {
+        Status::Created | Status::Running => init,
+        Status::Paused if ignore_paused => init,
         Status::Paused => refused("cannot exec in a paused container (use --ignore-paused to override)"),
         Status::Stopped => refused("cannot exec in a stopped container: container not running"),
         Status::Creating => refused("cannot exec in a container that is being created"),
@@ -249,6 +252,7 @@ impl Starting<'_> {
         let child = by_intermediate(cgroup.as_ref().map(AsFd::as_fd), channel, inits, || {
             entrance.enter(for_children)?;
             log::close();
+            seal::let_go();
             process::close_all_but(3 + entrance.process.preserve_fds, keep.iter().flatten())
                 .during(|| "close_range")?;
             clone3(nix::libc::CLONE_PARENT as u64, None).map_err(no_more_processes)

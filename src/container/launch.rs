@@ -219,9 +219,7 @@ fn explain(operation: String, errno: Errno, new_user_namespace: bool) -> Error {
         _ => Error::sys(operation, errno).context("linux.namespaces"),
     };
     match errno {
-        Errno::EPERM if !new_user_namespace => {
-            error.hint("Without CAP_SYS_ADMIN a new user namespace is needed too.")
-        }
+        Errno::EPERM if !new_user_namespace => error.hint("Without CAP_SYS_ADMIN a new user namespace is needed too."),
         Errno::EPERM => error.hint("Unprivileged user namespaces may be switched off on this host."),
         Errno::ENOSPC => error.hint("A limit of /proc/sys/user/max_*_namespaces is reached."),
         _ => error,

@@ -65,6 +65,11 @@ impl Container {
                 Status::Stopped
             };
         }
+        self.living_status()
+    }
+
+    /// The status of a container whose init is known to run.
+    pub fn living_status(&self) -> Status {
         if !self.entry.is_complete() {
             Status::Creating
         } else if self.cgroup().and_then(|cgroup| cgroup.is_frozen()).unwrap_or(false) {

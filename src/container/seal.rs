@@ -3,17 +3,21 @@
 //!
 //! berth executes itself once more from a read-only mount of its file that is attached nowhere, which costs a tenth of
 //! a copy in memory; without the right to mount, from a sealed copy.
+//!
+//! The last descriptor of such a mount takes 0.1 ms to close, for which the kernel waits for all CPUs. Executing berth
+//! anew would close it. It is kept, and closed by [`let_go`] while the new process has work of its own.
 
 use crate::error::{During, Error, Result};
 use crate::sys::{entry, mount, process};
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, FcntlArg, OFlag, SealFlag, fcntl, openat};
+use nix::fcntl::{AT_FDCWD, FcntlArg, FdFlag, OFlag, SealFlag, fcntl, openat};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::stat::Mode;
-use nix::sys::statvfs::{FsFlags, fstatvfs};
+use nix::sys::statvfs::{FsFlags, statvfs};
 use std::ffi::CStr;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Makes sure that this process runs from a file that nobody can write through it; executes berth anew for that.
 ///
@@ -23,7 +27,8 @@ pub fn ensure() -> Result<()> {
     const OWN: &CStr = c"/proc/self/exe";
     let open_own =
         || openat(AT_FDCWD, OWN, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).during(|| "open /proc/self/exe");
-    if entry::executed_by_descriptor() && is_sealed(&open_own()?) {
+    if entry::executed_by_descriptor() && is_sealed(OWN, open_own)? {
+        *kept() = entry::take_descriptor();
         // execveat names the process after the fd.
         return process::set_name(c"berth").during(|| "prctl(PR_SET_NAME)");
     }
@@ -31,12 +36,28 @@ pub fn ensure() -> Result<()> {
         Err(Errno::EPERM | Errno::EINVAL) => sealed_copy(open_own()?)?,
         result => result.during(|| "read-only mount of /proc/self/exe")?,
     };
+    fcntl(&copy, FcntlArg::F_SETFD(FdFlag::empty())).during(|| "fcntl(F_SETFD)")?;
     Err(Error::sys("execute the sealed copy of berth", entry::execute_again(copy.as_fd())))
 }
 
-fn is_sealed(file: &OwnedFd) -> bool {
-    let seals = || fcntl(file, FcntlArg::F_GET_SEALS).map_or(SealFlag::empty(), SealFlag::from_bits_truncate);
-    fstatvfs(file).is_ok_and(|fs| fs.flags().contains(FsFlags::ST_RDONLY)) || seals().contains(SealFlag::F_SEAL_WRITE)
+/// The descriptor that this program was executed by.
+fn kept() -> MutexGuard<'static, Option<OwnedFd>> {
+    static KEPT: Mutex<Option<OwnedFd>> = Mutex::new(None);
+    KEPT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Closes the descriptor by which berth was executed: in the new process before anybody of the container can look at
+/// it, in this one when it has nothing better to do.
+pub fn let_go() {
+    kept().take();
+}
+
+fn is_sealed(own: &CStr, open: impl Fn() -> Result<OwnedFd>) -> Result<bool> {
+    if statvfs(own).is_ok_and(|fs| fs.flags().contains(FsFlags::ST_RDONLY)) {
+        return Ok(true);
+    }
+    let seals = fcntl(open()?, FcntlArg::F_GET_SEALS).map_or(SealFlag::empty(), SealFlag::from_bits_truncate);
+    Ok(seals.contains(SealFlag::F_SEAL_WRITE))
 }
 
 fn sealed_copy(own: OwnedFd) -> Result<OwnedFd> {

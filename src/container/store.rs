@@ -1,17 +1,17 @@
 //! Where containers are remembered: one directory each under `--root`, with `state.json`, `config.json`, `exec.fifo`.
 //!
-//! The directory itself is the lock. Everything in it is reached through its fd, so that a directory which another
+//! The directory itself is the lock, flock(2). Everything in it is reached through its fd, so that a directory which another
 //! berth removes and makes anew is never mistaken for the one that was opened.
 
 use super::state::State;
 use crate::caller;
 use crate::error::{Context, During, Error, Result};
-use crate::sys::fs::{exchange, read_to_end};
+use crate::sys::fs::{exchange, read_regular};
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, Flock, FlockArg, OFlag, openat, renameat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{Mode, fstat, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
@@ -65,12 +65,19 @@ impl Store {
     pub fn create(&self, id: &str) -> Result<Entry> {
         check_id(id)?;
         let path = self.root.join(id);
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.root)
-            .during(|| format!("mkdir {}", self.root.display()))?;
-        match mkdirat(AT_FDCWD, &path, Mode::from_bits_truncate(0o711)) {
+        let make = || mkdirat(AT_FDCWD, &path, Mode::from_bits_truncate(0o711));
+        let made = match make() {
+            Err(Errno::ENOENT) => {
+                let mut root = std::fs::DirBuilder::new();
+                root.recursive(true)
+                    .mode(0o700)
+                    .create(&self.root)
+                    .during(|| format!("mkdir {}", self.root.display()))?;
+                make()
+            }
+            result => result,
+        };
+        match made {
             Err(Errno::EEXIST) => Err(Error::new("container with given ID already exists")
                 .context(id.to_owned())
                 .hint(format!("`berth delete {id}` removes it, `berth list` shows all."))),
@@ -90,7 +97,7 @@ impl Store {
         let path = self.root.join(id);
         let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         match openat(AT_FDCWD, &path, flags, Mode::empty()) {
-            Ok(directory) => Ok(Entry { id: id.into(), path, directory, lock: None }),
+            Ok(directory) => Ok(Entry { id: id.into(), path, directory: directory.into(), locked: false }),
             Err(Errno::ENOENT) => Err(unknown(id)),
             Err(errno) => Err(Error::sys(format!("open {}", path.display()), errno)),
         }
@@ -140,8 +147,8 @@ pub fn check_id(id: &str) -> Result<()> {
 pub struct Entry {
     id: String,
     path: PathBuf,
-    directory: OwnedFd,
-    lock: Option<Flock<OwnedFd>>,
+    directory: File,
+    locked: bool,
 }
 
 impl Entry {
@@ -166,24 +173,20 @@ impl Entry {
     /// When another one holds it for long, or has removed it meanwhile.
     pub fn lock(&mut self) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
-        // A second open file description of the directory: a lock is bound to one.
-        let mut file = openat(&self.directory, ".", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
-            .map_err(|errno| if errno == Errno::ENOENT { unknown(&self.id) } else { Error::sys("open", errno) })?;
         loop {
-            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-                Ok(lock) => {
-                    self.lock = Some(lock);
-                    break;
-                }
-                Err((again, Errno::EAGAIN | Errno::EINTR)) if Instant::now() < deadline => file = again,
-                Err((_, errno)) => {
-                    return Err(Error::sys("flock", errno)
-                        .context(self.path.display().to_string())
-                        .hint("Another berth process works on this container; wait for it or end it."));
-                }
+            let errno = match self.directory.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => Errno::EAGAIN,
+                Err(TryLockError::Error(error)) => Errno::from_raw(error.raw_os_error().unwrap_or_default()),
+            };
+            if !matches!(errno, Errno::EAGAIN | Errno::EINTR) || Instant::now() >= deadline {
+                return Err(Error::sys("flock", errno)
+                    .context(self.path.display().to_string())
+                    .hint("Another berth process works on this container; wait for it or end it."));
             }
             std::thread::sleep(Duration::from_millis(5));
         }
+        self.locked = true;
         if self.is_gone() { Err(unknown(&self.id)) } else { Ok(()) }
     }
 
@@ -194,16 +197,22 @@ impl Entry {
 
     /// Lets other berths change this container.
     pub fn unlock(&mut self) {
-        self.lock = None;
+        // Who inherited the descriptor, such as an init that is being made, must not keep the lock.
+        if std::mem::take(&mut self.locked) {
+            let _ = self.directory.unlock();
+        }
     }
 
     /// Whether another berth is changing this container.
     pub fn is_locked_by_another(&self) -> bool {
-        if self.lock.is_some() {
+        if self.locked {
             return false;
         }
-        let file = openat(&self.directory, ".", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty());
-        file.is_ok_and(|file| matches!(Flock::lock(file, FlockArg::LockSharedNonblock), Err((_, Errno::EAGAIN))))
+        let locked = matches!(self.directory.try_lock_shared(), Err(TryLockError::WouldBlock));
+        if !locked {
+            let _ = self.directory.unlock();
+        }
+        locked
     }
 
     /// Reads `state.json`.
@@ -233,9 +242,13 @@ impl Entry {
         let bytes = serde_json::to_vec(state).map_err(|error| Error::new(error.to_string()))?;
         self.write(NEW, &bytes)?;
         // Not renamed over the old one: ext4 then waits for the disk, three times as long as a whole container takes.
-        let exchanged = exchange(self.directory(), c"state.json.new", c"state.json");
+        let exchanged = match state.init() {
+            Some(_) => exchange(self.directory(), c"state.json.new", c"state.json"),
+            // The first one.
+            None => Err(Errno::ENOENT),
+        };
         match exchanged.and_then(|()| unlinkat(&self.directory, NEW, UnlinkatFlags::NoRemoveDir)) {
-            // The first one, or a file system that cannot.
+            // Or a file system that cannot.
             Err(Errno::ENOENT | Errno::EINVAL) => renameat(&self.directory, NEW, &self.directory, STATE),
             result => result,
         }
@@ -276,7 +289,8 @@ impl Entry {
         let path = || self.path.join(name).display().to_string();
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
         let file = openat(&self.directory, name, flags, Mode::empty()).during(|| "open").context(path)?;
-        read_to_end(file.as_fd(), MAX_FILE).during(|| "read").context(path)
+        let length = fstat(&file).during(|| "fstat").context(path)?.st_size as u64;
+        read_regular(file.as_fd(), length, MAX_FILE).during(|| "read").context(path)
     }
 
     /// Writes a file of the directory.

@@ -4,7 +4,7 @@ use super::channel::Channel;
 use super::procfs::ProcFs;
 use super::program::{self, Program};
 use super::{Inherited, identity, limits, terminal};
-use crate::container::launch;
+use crate::container::{launch, seal};
 use crate::error::{Context, During, Result};
 use crate::plan::process::Process;
 use crate::security::labels;
@@ -34,6 +34,7 @@ pub struct Entrance {
 
 /// Runs the child of `exec` to its program; comes back only to end it.
 pub fn run(entrance: &Entrance, inherited: Inherited) -> ! {
+    seal::let_go();
     let program = set_up(entrance, &inherited.channel, inherited.waits);
     super::finish(program, inherited)
 }

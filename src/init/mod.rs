@@ -18,7 +18,7 @@ pub mod rootfs;
 pub mod sources;
 pub mod terminal;
 
-use crate::container::launch;
+use crate::container::{launch, seal};
 use crate::error::{Context, During, Result};
 use crate::hooks;
 use crate::plan::Plan;
@@ -86,6 +86,7 @@ pub fn run(plan: &Plan, mut inherited: Inherited) -> ! {
 /// What only the parent needs (the state directory, the cgroup, its own end of the channel) is closed before a process
 /// of a joined PID namespace can look at it.
 fn close_the_parents(plan: &Plan, inherited: &Inherited, sources: &Sources) -> Result<()> {
+    seal::let_go();
     let Inherited { channel, exec_fifo, agent, .. } = inherited;
     let own = [Some(channel.as_fd()), exec_fifo.as_ref().map(AsFd::as_fd), agent.as_ref().map(AsFd::as_fd)];
     let keep: Vec<_> = own.into_iter().flatten().chain(crate::log::descriptor()).chain(sources.descriptors()).collect();

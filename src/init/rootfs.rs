@@ -153,6 +153,9 @@ impl<'a> Rootfs<'a> {
     /// the container's user.
     pub fn ensure_cwd(&self, path: &Path) -> Result<()> {
         let path = crate::plan::filesystem::relative(path);
+        if path.as_os_str().is_empty() {
+            return Ok(());
+        }
         match self.open(&path, OFlag::O_PATH) {
             Err(Errno::ENOENT) => self.directory(&path).map(drop).context(|| "process.cwd"),
             _ => Ok(()),
@@ -172,16 +175,21 @@ impl<'a> Rootfs<'a> {
     }
 
     fn pivot(&self) -> Result<()> {
-        let old = open("/", OFlag::O_PATH | OFlag::O_DIRECTORY);
-        let old = old.during(|| "open /")?;
+        let old = match shares_with_the_host(self.plan) {
+            true => Some(open("/", OFlag::O_PATH | OFlag::O_DIRECTORY).during(|| "open /")?),
+            false => None,
+        };
         nix::unistd::fchdir(&self.root).during(|| "fchdir to the root file system")?;
         mount::pivot_root_here().map_err(|errno| {
             Error::sys("pivot_root", errno)
                 .hint("A host whose root is an initramfs cannot pivot: --no-pivot is for such hosts.")
         })?;
-        nix::unistd::fchdir(&old).during(|| "fchdir to the old root")?;
-        // Unmounting must not reach the host, whatever was shared with it.
-        change(".", MsFlags::MS_SLAVE | MsFlags::MS_REC).during(|| "make the old root a slave")?;
+        if let Some(old) = old {
+            nix::unistd::fchdir(&old).during(|| "fchdir to the old root")?;
+            // Unmounting must not reach the host.
+            change(".", MsFlags::MS_SLAVE | MsFlags::MS_REC).during(|| "make the old root a slave")?;
+        }
+        // The old root is mounted over the new one, pivot_root(2).
         umount2(".", MntFlags::MNT_DETACH).during(|| "unmount the old root")?;
         nix::unistd::chdir("/").during(|| "chdir /")
     }
@@ -249,6 +257,11 @@ fn change<P: nix::NixPath + ?Sized>(path: &P, flags: MsFlags) -> nix::Result<()>
     nix::mount::mount(None::<&str>, path, None::<&str>, flags, None::<&str>)
 }
 
+/// Whether the mounts of the host stay shared with it until they are gone.
+fn shares_with_the_host(plan: &Filesystem) -> bool {
+    plan.propagation.is_some_and(|propagation| propagation.kind == libc::MS_SHARED)
+}
+
 fn prepare_root(plan: &Filesystem) -> Result<OwnedFd> {
     let own_namespace = plan.enter != Enter::Chroot;
     let kind = plan.propagation.map(|propagation| propagation.kind);
@@ -256,7 +269,7 @@ fn prepare_root(plan: &Filesystem) -> Result<OwnedFd> {
         let flags =
             MsFlags::MS_REC | if kind == Some(libc::MS_PRIVATE) { MsFlags::MS_PRIVATE } else { MsFlags::MS_SLAVE };
         // What is shared with the host stays so only when the configuration asks for it: volumes with `rshared`.
-        if kind == Some(libc::MS_SHARED) {
+        if shares_with_the_host(plan) {
             isolate_parent(&plan.root)?;
         } else {
             change("/", flags).during(|| "cut the mount namespace off from the host")?;

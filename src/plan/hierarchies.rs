@@ -1,12 +1,12 @@
 //! Where the host has its cgroup file systems.
 
+use crate::cgroup::host;
 use crate::error::{During, Error, Result};
-use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// Where cgroup file systems are mounted by convention.
-pub const CGROUP_ROOT: &str = "/sys/fs/cgroup";
+pub const CGROUP_ROOT: &str = host::MOUNT;
 
 /// How the host mounts its cgroups.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,8 +44,7 @@ pub struct Hierarchy {
 /// # Errors
 /// When no cgroup file system is mounted.
 pub fn layout() -> Result<Layout> {
-    let found = statfs(CGROUP_ROOT).during(|| format!("statfs {CGROUP_ROOT}"))?;
-    if found.filesystem_type() == CGROUP2_SUPER_MAGIC {
+    if host::is_unified()? {
         return Ok(Layout::Unified(CGROUP_ROOT.into()));
     }
     let path = "/proc/self/mountinfo";

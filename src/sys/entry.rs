@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::libc;
 use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
 use std::io::Write;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -83,11 +83,27 @@ pub fn arguments() -> Vec<OsString> {
 /// Whether the program was executed by a descriptor, execveat(2): the kernel names it after that in the auxiliary
 /// vector.
 pub fn executed_by_descriptor() -> bool {
+    own_descriptor().is_some()
+}
+
+fn own_descriptor() -> Option<RawFd> {
     // SAFETY: the kernel's string lives as long as the process.
-    unsafe {
+    let name = unsafe {
         let name = libc::getauxval(libc::AT_EXECFN) as *const c_char;
-        !name.is_null() && CStr::from_ptr(name).to_bytes().starts_with(b"/dev/fd/")
-    }
+        if name.is_null() {
+            return None;
+        }
+        CStr::from_ptr(name)
+    };
+    name.to_str().ok()?.strip_prefix("/dev/fd/")?.parse().ok()
+}
+
+/// The descriptor by which the program was executed, close-on-exec from now on, if it was not so before. To be asked for
+/// once, and before any file is opened: the number must not have become another file's.
+pub fn take_descriptor() -> Option<OwnedFd> {
+    let fd = own_descriptor()?;
+    // SAFETY: numbers only. What has the number is what the caller has left to us, and nobody else in here knows it.
+    unsafe { (libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) == 0).then(|| OwnedFd::from_raw_fd(fd)) }
 }
 
 /// Replaces the program by the one behind `fd`, with the same arguments and environment; returns only with an error.

@@ -52,12 +52,11 @@ pub fn read_kernel_text<P: NixPath + ?Sized>(path: &P) -> Result<String> {
     }
 }
 
-/// The whole of a file of ours, at most `limit` bytes.
+/// The whole of a regular file of `length` bytes, or more when it has grown meanwhile, but at most `limit`.
 ///
 /// # Errors
 /// As read(2).
-pub fn read_to_end(file: BorrowedFd<'_>, limit: u64) -> Result<Vec<u8>> {
-    let length = nix::sys::stat::fstat(file)?.st_size as u64;
+pub fn read_regular(file: BorrowedFd<'_>, length: u64, limit: u64) -> Result<Vec<u8>> {
     let mut bytes = vec![0; length.saturating_add(1).min(limit) as usize];
     let mut end = 0;
     loop {
@@ -65,16 +64,18 @@ pub fn read_to_end(file: BorrowedFd<'_>, limit: u64) -> Result<Vec<u8>> {
             if bytes.len() as u64 >= limit {
                 return Ok(bytes);
             }
-            // It has grown meanwhile, or is no ordinary file.
             bytes.resize((bytes.len() * 2).max(4096).min(limit as usize), 0);
             continue;
         };
         match nix::unistd::read(file, free) {
-            Ok(0) => {
-                bytes.truncate(end);
-                return Ok(bytes);
+            Ok(count) => {
+                end += count;
+                // Less than wanted is the end of a regular file, read(2).
+                if end < bytes.len() {
+                    bytes.truncate(end);
+                    return Ok(bytes);
+                }
             }
-            Ok(count) => end += count,
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno),
         }

@@ -7,7 +7,7 @@
 use super::compile::{Compiled, from_bytes, to_bytes};
 use super::{Architecture, MAX_INSTRUCTIONS};
 use crate::bundle::config::{Seccomp, SeccompArg, SeccompSyscall};
-use crate::sys::fs::{open, read_to_end};
+use crate::sys::fs::{open, read_regular};
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat, renameat};
@@ -25,8 +25,8 @@ const ENTRIES: usize = 64;
 /// The largest file that is read, in bytes.
 const LARGEST: u64 = 4 << 20;
 
-/// Starts each file; to be changed with the format or with what [`super::enosys`] makes.
-const MAGIC: &[u8; 8] = b"berthsc2";
+/// Starts each file; to be changed with the format or with what [`super::enosys`] and [`super::compact`] make.
+const MAGIC: &[u8; 8] = b"berthsc3";
 
 /// An open cache directory.
 pub struct Cache(OwnedFd);
@@ -49,10 +49,11 @@ impl Cache {
     pub fn get(&self, key: &[u8]) -> Option<Compiled> {
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let file = openat(&self.0, name(key).as_str(), flags, Mode::empty()).ok()?;
-        if SFlag::from_bits_truncate(fstat(&file).ok()?.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
+        let stat = fstat(&file).ok()?;
+        if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
             return None;
         }
-        decode(&read_to_end(file.as_fd(), LARGEST).ok()?, key)
+        decode(&read_regular(file.as_fd(), stat.st_size as u64, LARGEST).ok()?, key)
     }
 
     /// Keeps a compiled profile, and removes the oldest ones when there are too many.
