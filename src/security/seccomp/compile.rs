@@ -1,5 +1,6 @@
 //! Compiles a profile with libseccomp, with the same decisions as runc where the specification leaves them open.
 
+use super::compact::compact;
 use super::{Architecture, MAX_INSTRUCTIONS, enosys};
 use crate::bundle::config::{Seccomp, SeccompArg, SeccompSyscall};
 use crate::error::{Context, During, Error, Result};
@@ -14,7 +15,7 @@ use std::str::FromStr;
 /// Everything about a profile that depends on libseccomp; this is what the cache keeps.
 #[derive(Debug, Clone)]
 pub struct Compiled {
-    /// The stub and libseccomp's program.
+    /// What the kernel gets.
     pub program: Vec<sock_filter>,
     /// Names that libseccomp does not know, in the order of the profile.
     pub unknown: Vec<String>,
@@ -27,6 +28,21 @@ pub struct Compiled {
 }
 
 pub fn compile(profile: &Seccomp) -> Result<Compiled> {
+    let mut compiled = translate(profile)?;
+    if let Some(short) = compact(&compiled.program) {
+        compiled.program = short;
+    }
+    let length = compiled.program.len();
+    if length > MAX_INSTRUCTIONS {
+        return Err(Error::new(format!("the filter has {length} instructions, the kernel accepts {MAX_INSTRUCTIONS}"))
+            .context("linux.seccomp")
+            .hint("Remove architectures or conditions on arguments."));
+    }
+    Ok(compiled)
+}
+
+/// The stub and libseccomp's program as it is.
+pub fn translate(profile: &Seccomp) -> Result<Compiled> {
     let default =
         action(&profile.default_action, profile.default_errno_ret).context(|| "linux.seccomp.defaultAction")?;
     let mut filter = ScmpFilterContext::new(default).map_err(|error| failed("seccomp_init", &error))?;
@@ -52,12 +68,6 @@ pub fn compile(profile: &Seccomp) -> Result<Compiled> {
     compiled.architectures = enosys::architectures(profile);
     compiled.program = enosys::stub(&compiled.architectures);
     compiled.program.extend(export(&filter)?);
-    let length = compiled.program.len();
-    if length > MAX_INSTRUCTIONS {
-        return Err(Error::new(format!("the filter has {length} instructions, the kernel accepts {MAX_INSTRUCTIONS}"))
-            .context("linux.seccomp")
-            .hint("Remove architectures or conditions on arguments."));
-    }
     Ok(compiled)
 }
 

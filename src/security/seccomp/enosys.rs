@@ -5,6 +5,7 @@
 //! runc does: what is newer than all that the profile names gets ENOSYS, before libseccomp's program sees it.
 
 use super::Architecture;
+use super::compact::{ARCH, NR};
 use crate::bundle::config::Seccomp;
 use libseccomp::{ScmpArch, ScmpSyscall};
 use nix::libc::{
@@ -45,10 +46,6 @@ const X32: &str = "SCMP_ARCH_X32";
 
 /// `__X32_SYSCALL_BIT`
 const X32_BIT: u32 = 0x4000_0000;
-
-/// Offsets in `struct seccomp_data`.
-const NR: u32 = 0;
-const ARCH: u32 = 4;
 
 /// The native architecture and those of the profile, with the newest system call that the profile names if newer ones
 /// shall get ENOSYS.

@@ -1,9 +1,11 @@
 //! System call filters (config-linux.md "Seccomp"): from a profile to the BPF program that init loads.
 //!
-//! libseccomp compiles the rules; [`enosys`] puts a stub before them, for system calls newer than the profile; [`cache`]
-//! keeps programs by content, because compiling costs more than all other steps of a start together.
+//! libseccomp compiles the rules; [`enosys`] puts a stub before them, for system calls newer than the profile;
+//! [`compact()`](compact::compact) makes both one short program; [`cache`] keeps programs by content, because compiling
+//! costs more than all other steps of a start together.
 
 mod cache;
+mod compact;
 mod compile;
 mod enosys;
 #[cfg(test)]

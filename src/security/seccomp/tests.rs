@@ -1,9 +1,13 @@
 //! Filters are judged by what they answer: a small interpreter runs them on system calls.
 
+use super::compact::rewrite;
+use super::compile::translate;
 use super::{Filter, cache, compile};
 use crate::bundle::config::Seccomp;
 use nix::libc::{self, sock_filter};
+use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -261,6 +265,54 @@ mod x86_64 {
             let (answer, steps) = trace(&filter.program, X86_64, *number as u32, [0; 6]);
             assert_eq!(answer, if allowed(*number) { ALLOW } else { errno(libc::EPERM) }, "{name}");
             assert!(steps < 40, "{name}: {steps}");
+        }
+    }
+
+    /// Both programs on calls around every number that either asks for, with arguments that conditions look at.
+    fn assert_same_answers(profile: &Seccomp) -> (usize, usize) {
+        let long = translate(profile).unwrap().program;
+        let short = rewrite(&long).unwrap();
+        let constants = long.iter().flat_map(|one| [one.k.wrapping_sub(1), one.k, one.k.wrapping_add(1)]);
+        let numbers: BTreeSet<u32> = constants.chain([0, 1 << 29, 1 << 30, u32::MAX]).collect();
+        for arch in [X86_64, X86, AARCH64, 0] {
+            for number in &numbers {
+                for first in [0, 1, 8, 4, 0x20000, 0x7e02_0000, u64::MAX, 1 << 32] {
+                    let args = [first, 0, 3, 0, 0, 0];
+                    let (one, other) = (run(&long, arch, *number, args), run(&short, arch, *number, args));
+                    assert_eq!(one, other, "{arch:#x} {number}({first})");
+                }
+            }
+        }
+        (long.len(), short.len())
+    }
+
+    #[test]
+    fn a_short_program_answers_as_the_long_one() {
+        assert_same_answers(&profile(engine_profile()));
+        let docker: Value =
+            serde_json::from_str(include_str!("../../../tests/data/docker/default/config.json")).unwrap();
+        let (long, short) = assert_same_answers(&profile(docker["linux"]["seccomp"].clone()));
+        assert!(short * 2 < long, "{short} of {long}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn any_profile_s_short_program_answers_as_the_long_one(
+            chosen in prop::collection::vec((0i32..450, 0usize..4, prop::option::of(0u64..9)), 60..200),
+            default in 0usize..2,
+        ) {
+            let actions = ["SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_LOG", "SCMP_ACT_KILL"];
+            let rule = |(number, action, first): &(i32, usize, Option<u64>)| {
+                let name = libseccomp::ScmpSyscall::from_raw_syscall(*number).get_name().ok()?;
+                let args: Vec<_> = first.iter().map(|value| json!({"index": 0, "value": value, "op": "SCMP_CMP_EQ"})).collect();
+                Some(json!({"names": [name], "action": actions[*action], "args": args}))
+            };
+            // One rule for each call: libseccomp refuses those that contradict others.
+            let mut seen = BTreeSet::new();
+            let rules: Vec<_> = chosen.iter().filter(|(number, _, _)| seen.insert(*number)).filter_map(rule).collect();
+            assert_same_answers(&profile(json!({"defaultAction": actions[default],
+                "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"], "syscalls": rules})));
         }
     }
 
