@@ -73,8 +73,15 @@ pub fn parse_resources(bytes: &[u8], origin: &str) -> Result<Resources> {
 /// # Errors
 /// When it cannot be opened or read, or is larger than [`DOCUMENT_LIMIT`].
 pub fn read_document(path: &Path) -> Result<Vec<u8>> {
-    let file = File::open(path).during(|| format!("open {}", path.display()))?;
-    read_bounded(file, DOCUMENT_LIMIT, &path.display().to_string())
+    let name = path.display();
+    let file = File::from(fs::open(path, OFlag::O_RDONLY).during(|| format!("open {name}"))?);
+    let stat = fstat(&file).during(|| format!("stat {name}"))?;
+    if stat.st_mode & libc::S_IFMT != libc::S_IFREG {
+        return read_bounded(file, DOCUMENT_LIMIT, &name.to_string());
+    }
+    let limit = DOCUMENT_LIMIT.saturating_add(1);
+    let bytes = fs::read_regular(file.as_fd(), stat.st_size as u64, limit).during(|| format!("read {name}"))?;
+    within(bytes, DOCUMENT_LIMIT, &name.to_string())
 }
 
 /// Reads a whole regular file of at most `limit` bytes.

@@ -33,15 +33,16 @@ pub fn become_root() -> Result<()> {
 /// When an id is not mapped in the user namespace, or a capability cannot be given up.
 pub fn assume(process: &Process, keep_for_filter: bool) -> Result<Option<Held>> {
     caps::apply_bounding(&process.capabilities)?;
-    // Without it the change of the user id would clear all sets.
-    keep(true).during(|| "prctl(PR_SET_KEEPCAPS)")?;
+    if process.uid != 0 {
+        // Without it the change of the user id would clear all sets; execve(2) takes it back.
+        keep(true).during(|| "prctl(PR_SET_KEEPCAPS)")?;
+    }
     set_groups(process)?;
     let unmapped = |field: &'static str| {
         move |error: Error| error.context(field).hint("The user namespace of the container must map this id.")
     };
     sys::set_gid(process.gid).during(|| format!("setresgid {}", process.gid)).map_err(unmapped("process.user.gid"))?;
     sys::set_uid(process.uid).during(|| format!("setresuid {}", process.uid)).map_err(unmapped("process.user.uid"))?;
-    keep(false).during(|| "prctl(PR_SET_KEEPCAPS)")?;
     if !keep_for_filter {
         caps::apply(&process.capabilities)?;
         return Ok(None);

@@ -15,13 +15,13 @@ use std::ffi::CString;
 /// # Errors
 /// When the quota of keys is used up.
 pub fn join_keyring(name: &str) -> Result<()> {
-    /// The owner may view, read, search and link what only its possessor may by default; keyctl_setperm(3).
-    const OWNER_SEARCH: u32 = 0x0008_0000;
+    /// What a new one allows its possessor and its owner, and that the owner may search it; keyctl_setperm(3).
+    const PERMISSIONS: u32 = 0x3f1b_0000;
     let text = CString::new(name).map_err(|_| Error::new("the name of the keyring contains a NUL byte"))?;
     match sys::join_session_keyring(&text) {
         Ok(serial) => {
             // As runc: the container's user finds the keyring after the change of ids. A help, not a condition.
-            let _ = sys::key_permissions(serial).and_then(|bits| sys::set_key_permissions(serial, bits | OWNER_SEARCH));
+            let _ = sys::set_key_permissions(serial, PERMISSIONS);
             Ok(())
         }
         // The kernel has no keyrings: there is nothing to keep apart.

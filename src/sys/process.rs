@@ -130,19 +130,6 @@ pub fn set_key_permissions(serial: i32, permissions: u32) -> Result<()> {
     check(unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_SETPERM, serial, permissions) }).map(drop)
 }
 
-/// The permission bits of a key, from `KEYCTL_DESCRIBE`.
-pub fn key_permissions(serial: i32) -> Result<u32> {
-    const KEYCTL_DESCRIBE: c_int = 6;
-    let mut text = [0u8; 256];
-    // SAFETY: pointer and length are those of the buffer.
-    let length =
-        check(unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_DESCRIBE, serial, text.as_mut_ptr(), text.len()) })?;
-    // "type;uid;gid;permissions;description"
-    let text = text.get(..length as usize).unwrap_or(&text);
-    let field = text.split(|&byte| byte == b';').nth(3).and_then(|field| std::str::from_utf8(field).ok());
-    field.and_then(|field| u32::from_str_radix(field, 16).ok()).ok_or(nix::errno::Errno::EINVAL)
-}
-
 /// Sets the I/O priority of this process, ioprio_set(2): class in the upper three bits, level in the lower 13.
 pub fn set_io_priority(priority: u16) -> Result<()> {
     const IOPRIO_WHO_PROCESS: c_int = 1;
