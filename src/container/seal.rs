@@ -10,7 +10,7 @@
 use crate::error::{During, Error, Result};
 use crate::sys::{entry, mount, process};
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, FcntlArg, FdFlag, OFlag, SealFlag, fcntl, openat};
+use nix::fcntl::{AT_FDCWD, FcntlArg, OFlag, SealFlag, fcntl, openat};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::stat::Mode;
 use nix::sys::statvfs::{FsFlags, statvfs};
@@ -36,7 +36,6 @@ pub fn ensure() -> Result<()> {
         Err(Errno::EPERM | Errno::EINVAL) => sealed_copy(open_own()?)?,
         result => result.during(|| "read-only mount of /proc/self/exe")?,
     };
-    fcntl(&copy, FcntlArg::F_SETFD(FdFlag::empty())).during(|| "fcntl(F_SETFD)")?;
     Err(Error::sys("execute the sealed copy of berth", entry::execute_again(copy.as_fd())))
 }
 

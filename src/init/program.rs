@@ -172,6 +172,9 @@ fn cwd_field(process: &Process) -> String {
 
 /// No link to an open descriptor leads anywhere: CVE-2024-21626.
 fn enter_cwd(process: &Process, root: BorrowedFd) -> nix::Result<()> {
+    if process.cwd() == Path::new("/") {
+        return fchdir(root);
+    }
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
     fchdir(open_in_root(root, process.cwd(), flags, ResolveFlag::empty())?)
 }

@@ -21,11 +21,14 @@ pub fn open<P: NixPath + ?Sized>(path: &P, flags: OFlag) -> Result<OwnedFd> {
 
 /// The absolute path of a directory, without symbolic links.
 ///
-/// Three system calls, however deep it is; realpath(3) makes one for each part of the path.
+/// Three system calls at most, however deep it is; realpath(3) makes one for each part of the path.
 ///
 /// # Errors
 /// As open(2); `ENOTDIR` for something else than a directory.
 pub fn directory_path(path: &Path) -> Result<PathBuf> {
+    if path == Path::new(".") {
+        return nix::unistd::getcwd();
+    }
     let directory = open(path, OFlag::O_PATH | OFlag::O_DIRECTORY)?;
     let link = format!("/proc/self/fd/{}", directory.as_raw_fd());
     readlinkat(AT_FDCWD, link.as_str()).map(PathBuf::from)

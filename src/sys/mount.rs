@@ -147,9 +147,11 @@ pub fn clone_tree(at: BorrowedFd<'_>, path: &CStr, reach: Reach) -> Result<Owned
     check(unsafe { libc::syscall(libc::SYS_open_tree, at.as_raw_fd(), path.as_ptr(), flags) }).map(owned)
 }
 
-/// A detached, read-only mount of one file, for as long as it is open.
+/// A detached, read-only mount of one file, for as long as it is open, also by a program that is executed.
 pub fn read_only_clone(path: &CStr) -> Result<OwnedFd> {
-    let clone = clone_tree(nix::fcntl::AT_FDCWD, path, Reach::Top)?;
+    // SAFETY: `path` is NUL-terminated and outlives the call.
+    let clone = check(unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), OPEN_TREE_CLONE) });
+    let clone = clone.map(owned)?;
     set_attr(clone.as_fd(), Reach::Top, &MountAttr { set: ATTR_RDONLY, ..MountAttr::default() })?;
     Ok(clone)
 }
