@@ -1,6 +1,8 @@
 //! Who calls berth: root of the host, root of a user namespace, or a user.
 
+use nix::unistd::Uid;
 use std::ffi::{OsStr, OsString};
+use std::sync::OnceLock;
 
 /// Whether this is the machine's first user namespace, whose inode has a fixed number (linux/nsfs.h).
 pub fn in_initial_user_namespace() -> bool {
@@ -8,9 +10,15 @@ pub fn in_initial_user_namespace() -> bool {
     nix::sys::stat::stat("/proc/self/ns/user").is_ok_and(|stat| stat.st_ino == USER_NS_INIT_INO)
 }
 
+/// The user whom berth works for; it never changes its own id but in processes of containers.
+pub fn user() -> Uid {
+    static USER: OnceLock<Uid> = OnceLock::new();
+    *USER.get_or_init(nix::unistd::geteuid)
+}
+
 /// Whether the caller is root with all rights on the host.
 pub fn is_root_of_the_host() -> bool {
-    nix::unistd::geteuid().is_root() && in_initial_user_namespace()
+    user().is_root() && in_initial_user_namespace()
 }
 
 /// Whether the caller is a user, with a runtime directory and a systemd of the user's own.
@@ -18,7 +26,7 @@ pub fn is_root_of_the_host() -> bool {
 /// Rootless engines call from a user namespace in which the user is root: then the session that they pass on tells. Root
 /// of a system container, which is in a user namespace too, has none.
 pub fn is_a_user() -> bool {
-    if !nix::unistd::geteuid().is_root() {
+    if !user().is_root() {
         return true;
     }
     // The system is asked last: a root of the host rarely gets that far.

@@ -32,6 +32,7 @@ use arguments::{Argument, Arguments, Choice, Stop, Table};
 use help::Row;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Debug;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// A command with its arguments.
@@ -197,6 +198,7 @@ pub fn run() -> u8 {
             return FAILURE;
         }
     }
+    entry::set_signals();
     let (global, command) = match parse(words.into_iter().skip(1)) {
         Ok(parsed) => parsed,
         Err(Stop::Help(text)) => {
@@ -204,7 +206,7 @@ pub fn run() -> u8 {
             return 0;
         }
         Err(Stop::Wrong(text)) => {
-            eprint!("{text}");
+            let _ = std::io::stderr().write_all(text.as_bytes());
             return FAILURE;
         }
     };
@@ -253,7 +255,6 @@ const VERSION: &str = concat!("version ", env!("CARGO_PKG_VERSION"), "\nspec: 1.
 
 /// Prints to standard output; a reader who has gone is no failure.
 fn print(text: &str) -> Result<()> {
-    use std::io::Write;
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Error::io("write to standard output", &error))

@@ -3,8 +3,8 @@
 use super::arguments::{Argument, Arguments};
 use super::{Command, Global};
 use crate::bundle::validate::OCI_VERSION;
+use crate::cgroup::host;
 use crate::error::{During, Error, Result};
-use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 use nix::unistd::{getegid, geteuid};
 use serde::Serialize;
 use serde_json::ser::{PrettyFormatter, Serializer};
@@ -49,7 +49,7 @@ impl Spec {
     /// # Errors
     /// When the file exists or cannot be written.
     fn write(&self) -> Result<()> {
-        let mut document = default(cgroup2());
+        let mut document = default(host::is_unified().unwrap_or(false));
         if self.rootless {
             make_rootless(&mut document, geteuid().as_raw(), getegid().as_raw());
         }
@@ -68,12 +68,7 @@ impl Spec {
     }
 }
 
-/// On a pure v2 host a container sees its own cgroup as the root, as with runc.
-fn cgroup2() -> bool {
-    statfs("/sys/fs/cgroup").is_ok_and(|status| status.filesystem_type() == CGROUP2_SUPER_MAGIC)
-}
-
-/// runc's defaults.
+/// runc's defaults. On a pure v2 host a container sees its own cgroup as the root.
 fn default(cgroup_namespace: bool) -> Value {
     let capabilities = json!(["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]);
     let mut namespaces = vec!["pid", "network", "ipc", "uts", "mount"];

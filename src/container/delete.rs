@@ -42,7 +42,7 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<()> {
         true => container.config().map(|config| config.hooks.poststop).map_err(log::warn).unwrap_or_default(),
         false => Vec::new(),
     };
-    remove(&container, &poststop)
+    remove(&container, &poststop, !force)
 }
 
 /// Before the lock: a `start` that waits for the container holds it, and ends with init.
@@ -59,7 +59,7 @@ fn remove_unreadable(entry: &Entry, error: &Error) -> Result<()> {
     entry.remove()
 }
 
-/// Removes a container that `run` has made, unless somebody else has already.
+/// Removes a container that `run` has made and whose init has been reaped, unless somebody else has removed it already.
 ///
 /// # Errors
 /// As [`remove`].
@@ -67,18 +67,18 @@ pub fn remove_stopped(container: &mut Container, poststop: &[Hook]) -> Result<()
     match container.entry.lock() {
         Err(_) if container.entry.is_gone() => Ok(()),
         Err(error) => Err(error),
-        Ok(()) => remove(container, poststop),
+        Ok(()) => remove(container, poststop, true),
     }
 }
 
-/// Kills what is left, removes the cgroup and the directory, runs the poststop hooks.
+/// Kills what is left unless init is known to have ended, removes the cgroup and the directory, runs the poststop hooks.
 ///
 /// # Errors
 /// When something cannot be removed; the directory stays then, so that delete can be tried again.
-fn remove(container: &Container, poststop: &[Hook]) -> Result<()> {
+fn remove(container: &Container, poststop: &[Hook], init_ended: bool) -> Result<()> {
     let cgroup = container.cgroup()?;
     // As a rule nothing is left of the container, and the kernel removes an empty cgroup only.
-    if container.init().is_ok() || !cgroup.remove_if_empty() {
+    if !init_ended && container.init().is_ok() || !cgroup.remove_if_empty() {
         container.kill_all()?;
         cgroup.destroy()?;
     }

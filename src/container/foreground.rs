@@ -94,16 +94,14 @@ impl Foreground {
     }
 }
 
-/// Reaps every child that ended (with --no-subreaper unset, orphans of the container come to us); the status of the
-/// one that matters, if it did.
+/// Reaps children that ended (with --no-subreaper unset, orphans of the container come to us) up to the one that
+/// matters, and gives its status. What is left then is inherited by whoever reaps our orphans.
 fn reap(main: Pid) -> Result<Option<u8>> {
-    let mut status = None;
     loop {
         match waitpid(None, Some(WaitPidFlag::WNOHANG | WaitPidFlag::__WALL)) {
-            Ok(WaitStatus::Exited(pid, code)) if pid == main => status = Some(code as u8),
-            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == main => status = Some(128 + signal as i32 as u8),
-            Ok(WaitStatus::StillAlive) => return Ok(status),
-            Err(Errno::ECHILD) if status.is_some() => return Ok(status),
+            Ok(WaitStatus::Exited(pid, code)) if pid == main => return Ok(Some(code as u8)),
+            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == main => return Ok(Some(128 + signal as i32 as u8)),
+            Ok(WaitStatus::StillAlive) => return Ok(None),
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(Error::sys("waitpid", errno)),
         }

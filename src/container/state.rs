@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// Where in its life a container is.
@@ -150,6 +150,19 @@ fn unknown() -> bool {
     true
 }
 
+/// The state that the specification describes, and nothing more (runtime.md "State").
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Specified<'a> {
+    oci_version: &'static str,
+    id: &'a str,
+    status: String,
+    pid: i32,
+    bundle: &'a Path,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: &'a BTreeMap<String, String>,
+}
+
 impl State {
     /// A container that is about to be made.
     pub fn new(id: &str, bundle: PathBuf, rootfs: PathBuf, config: &Config, cgroup: cgroup::Record) -> Self {
@@ -159,7 +172,7 @@ impl State {
             bundle,
             rootfs,
             created: rfc3339_nanos(SystemTime::now()),
-            owner: nix::unistd::geteuid().as_raw(),
+            owner: crate::caller::user().as_raw(),
             annotations: config.annotations.clone(),
             init_process_pid: 0,
             init_process_start: 0,
@@ -188,22 +201,20 @@ impl State {
 
     /// The state that hooks and seccomp agents get: the specification's properties alone.
     pub fn for_hooks(&self, status: Status) -> Vec<u8> {
-        self.specified(status).to_string().into_bytes()
+        // A path that cannot be written was refused when the state was saved.
+        serde_json::to_vec(&self.specified(status)).unwrap_or_default()
     }
 
     /// The specification's state; a stopped container has no pid.
-    pub fn specified(&self, status: Status) -> Value {
-        let mut state = json!({
-            "ociVersion": OCI_VERSION,
-            "id": self.id,
-            "status": status.to_string(),
-            "pid": self.pid(status),
-            "bundle": self.bundle,
-        });
-        if !self.annotations.is_empty() {
-            state["annotations"] = json!(self.annotations);
+    pub fn specified(&self, status: Status) -> Specified<'_> {
+        Specified {
+            oci_version: OCI_VERSION,
+            id: &self.id,
+            status: status.to_string(),
+            pid: self.pid(status),
+            bundle: &self.bundle,
+            annotations: &self.annotations,
         }
-        state
     }
 
     /// What `state` prints: runc's properties.
@@ -298,7 +309,7 @@ mod tests {
         state.set_init(Identity { pid: Pid::from_raw(7), start: 1 });
         for status in [Status::Creating, Status::Created, Status::Running, Status::Stopped] {
             schema::check("state-schema.json", &state.shown(status)).unwrap();
-            schema::check("state-schema.json", &state.specified(status)).unwrap();
+            schema::check("state-schema.json", &serde_json::to_value(state.specified(status)).unwrap()).unwrap();
             schema::check("state-schema.json", &serde_json::from_slice(&state.for_hooks(status)).unwrap()).unwrap();
         }
         // The one status that the specification leaves to runtimes.

@@ -2,11 +2,13 @@
 //! (config-linux.md "Seccomp", seccomp_unotify(2)).
 
 use super::channel::{connect, send_with_fds};
+use crate::bundle::validate::OCI_VERSION;
+use crate::container::state::Specified;
 use crate::error::{Error, Result};
 use crate::plan::Listener;
 use crate::security::seccomp::Filter;
 use crate::sys::seccomp;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -23,8 +25,8 @@ pub fn connect_agent(listener: &Listener) -> Result<OwnedFd> {
 }
 
 /// The message that comes with the listener, "ContainerProcessState".
-pub fn process_state(state: &Value, pid: i32, listener: &Listener) -> Vec<u8> {
-    let mut message = json!({ "ociVersion": state["ociVersion"], "fds": ["seccompFd"], "pid": pid, "state": state });
+pub fn process_state(state: &Specified, pid: i32, listener: &Listener) -> Vec<u8> {
+    let mut message = json!({ "ociVersion": OCI_VERSION, "fds": ["seccompFd"], "pid": pid, "state": state });
     if let Some(metadata) = &listener.metadata {
         message["metadata"] = json!(metadata);
     }

@@ -77,8 +77,7 @@ impl Rootfs<'_> {
 }
 
 fn empty_directory() -> Result<OwnedFd> {
-    let data = [Data::parse("mode=755"), Data::parse("ro")];
-    new_mount(c"tmpfs", c"tmpfs", &data, ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC)
+    new_mount(c"tmpfs", c"tmpfs", [&Data::parse("ro")], ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC)
 }
 
 fn null_device() -> Result<OwnedFd> {

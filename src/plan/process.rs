@@ -9,6 +9,8 @@ use crate::sys::process::SchedAttr;
 use crate::sys::tty::Size;
 use nix::libc;
 use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -146,14 +148,14 @@ impl Process {
 
 /// The environment with each name once: the last value wins, at the place of the first, as runc does.
 fn environment(entries: &[String]) -> Result<Vec<CString>> {
-    let mut places = std::collections::HashMap::with_capacity(entries.len());
+    let mut places = BTreeMap::new();
     let mut env: Vec<CString> = Vec::with_capacity(entries.len() + 1);
     for (index, entry) in entries.iter().enumerate() {
         let name = entry.split_once('=').map_or(entry.as_str(), |(name, _)| name);
         let value = string(entry.as_bytes()).context(|| format!("process.env[{index}]"))?;
         match places.entry(name) {
-            std::collections::hash_map::Entry::Occupied(place) => env[*place.get()] = value,
-            std::collections::hash_map::Entry::Vacant(place) => {
+            Entry::Occupied(place) => env[*place.get()] = value,
+            Entry::Vacant(place) => {
                 place.insert(env.len());
                 env.push(value);
             }

@@ -36,13 +36,11 @@ macro_rules! entry {
     };
 }
 
-/// Keeps the arguments, makes sure that no file of ours becomes a standard stream, and makes writing to a reader who
-/// is gone an error instead of the end. A caller that ignores SIGCHLD would have our children reaped by the kernel, and
-/// their statuses lost.
+/// Keeps the arguments, and makes sure that no file of ours becomes a standard stream.
 pub fn begin(arguments: *const *const c_char) {
     ARGUMENTS.store(arguments.cast_mut(), Ordering::Relaxed);
     let mut streams = [0, 1, 2].map(|fd| libc::pollfd { fd, events: 0, revents: 0 });
-    // SAFETY: pointer and length are those of an array; open takes a constant; the handlers are no functions of ours.
+    // SAFETY: pointer and length are those of an array; open takes a constant.
     unsafe {
         libc::poll(streams.as_mut_ptr(), 3, 0);
         for _ in streams.iter().filter(|stream| stream.revents & libc::POLLNVAL != 0) {
@@ -51,6 +49,14 @@ pub fn begin(arguments: *const *const c_char) {
                 libc::abort();
             }
         }
+    }
+}
+
+/// Makes writing to a reader who is gone an error instead of the end. A caller that ignores SIGCHLD would have our
+/// children reaped by the kernel, and their statuses lost.
+pub fn set_signals() {
+    // SAFETY: the handlers are no functions of ours.
+    unsafe {
         libc::signal(libc::SIGPIPE, libc::SIG_IGN);
         libc::signal(libc::SIGCHLD, libc::SIG_DFL);
     }

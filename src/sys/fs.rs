@@ -7,7 +7,7 @@ use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2, readlin
 use nix::sys::stat::Mode;
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Opens a file of the host, close-on-exec.
 ///
@@ -21,7 +21,7 @@ pub fn open<P: NixPath + ?Sized>(path: &P, flags: OFlag) -> Result<OwnedFd> {
 
 /// The absolute path of a directory, without symbolic links.
 ///
-/// Three system calls at most, however deep it is; realpath(3) makes one for each part of the path.
+/// A few system calls, however deep it is; realpath(3) makes one for each part of the path.
 ///
 /// # Errors
 /// As open(2); `ENOTDIR` for something else than a directory.
@@ -29,7 +29,17 @@ pub fn directory_path(path: &Path) -> Result<PathBuf> {
     if path == Path::new(".") {
         return nix::unistd::getcwd();
     }
-    let directory = open(path, OFlag::O_PATH | OFlag::O_DIRECTORY)?;
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    if path.is_absolute() && path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_))) {
+        let how = OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
+        match openat2(AT_FDCWD, path, how) {
+            // As a rule there are none.
+            Ok(_) => return Ok(path.components().collect()),
+            Err(Errno::ELOOP) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    let directory = open(path, flags)?;
     let link = format!("/proc/self/fd/{}", directory.as_raw_fd());
     readlinkat(AT_FDCWD, link.as_str()).map(PathBuf::from)
 }
