@@ -427,6 +427,21 @@ fn idmapped_binds_show_other_owners() {
 }
 
 #[test]
+fn a_caller_s_directory_that_the_container_s_root_may_not_enter_is_no_hindrance() {
+    use std::os::unix::fs::PermissionsExt;
+    let bundle = Bundle::busybox().userns().sh("pwd; grep -c -E ' (tmpfs|devpts|mqueue) ' /proc/mounts");
+    let closed = bundle.path("closed");
+    std::fs::create_dir(&closed).unwrap();
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let dir = bundle.dir().display().to_string();
+    let output = bundle.cmd(&["run", "--bundle", &dir, &bundle.id]).cwd(&closed).output().ok();
+    let lines: Vec<_> = output.stdout.lines().collect();
+    assert_eq!(lines[0], "/");
+    assert!(lines[1].parse::<u32>().unwrap() >= 4, "{}", output.stdout);
+    bundle.assert_clean();
+}
+
+#[test]
 fn idmap_in_a_user_namespace_uses_its_mapping() {
     let bundle = Bundle::busybox().directory("/data").userns();
     let source = source(&bundle);

@@ -1,7 +1,7 @@
 //! Where containers are remembered: one directory each under `--root`, with `state.json`, `config.json`, `exec.fifo`.
 //!
-//! The directory itself is the lock, flock(2). Everything in it is reached through its fd, so that a directory which another
-//! berth removes and makes anew is never mistaken for the one that was opened.
+//! The directory itself is the lock, flock(2). Everything in it is reached through its fd, so that a directory which
+//! another berth removes and makes anew is never mistaken for the one that was opened.
 
 use super::state::State;
 use crate::caller;

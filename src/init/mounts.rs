@@ -30,27 +30,27 @@ impl Rootfs<'_> {
     /// Names the mount, the system call and, where it is known, the remedy.
     pub fn mount_all(&mut self, mut enter_network: impl FnMut() -> Result<()>) -> Result<()> {
         let plan = self.plan;
-        let here = open(".", OFlag::O_PATH | OFlag::O_DIRECTORY).during(|| "open the working directory")?;
+        // Closed to the root of a user namespace sometimes: who cannot come back does not leave.
+        let here = open(".", OFlag::O_PATH | OFlag::O_DIRECTORY).ok();
         for (index, mount) in plan.mounts.iter().enumerate() {
             if may_show_the_network(mount) {
                 enter_network()?;
             }
-            self.mount(index, mount).context(|| mount.name.clone())?;
+            let at_once = here.is_some() && !needs_descriptor(mount);
+            self.mount(index, mount, at_once).context(|| mount.name.clone())?;
         }
-        nix::unistd::fchdir(&here).during(|| "fchdir to the working directory")
+        here.map_or(Ok(()), nix::unistd::fchdir).during(|| "fchdir to the working directory")
     }
 
-    fn mount(&mut self, index: usize, mount: &Mount) -> Result<()> {
+    /// Makes one mount; `at_once` allows a change of the working directory, and a mount of which no descriptor is kept.
+    fn mount(&mut self, index: usize, mount: &Mount, at_once: bool) -> Result<()> {
         let attached = match &mount.kind {
-            // Nothing is left to do with it.
             Kind::New { fs, source, data, copy_up: false }
-                if !needs_descriptor(mount) && self.new_fs_at_once(mount, fs, source, data)? =>
+                if at_once && self.new_fs_at_once(mount, fs, source, data)? =>
             {
                 return Ok(());
             }
-            Kind::Cgroup2 { new: true, .. }
-                if !needs_descriptor(mount) && self.new_fs_at_once(mount, c"cgroup2", c"cgroup", &[])? =>
-            {
+            Kind::Cgroup2 { new: true, .. } if at_once && self.new_fs_at_once(mount, c"cgroup2", c"cgroup", &[])? => {
                 return Ok(());
             }
             Kind::Bind { source, recursive, .. } => {
