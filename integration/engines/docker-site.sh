@@ -48,10 +48,10 @@ services:
     deploy: {resources: {limits: {memory: 64M}}}
   crane:
     image: bb:1
-    command: sh -c "wget -qO- http://$$(nslookup store | tail -n +3 | grep -o '172[0-9.]*\|192[0-9.]*' | head -1)/cargo >/tmp/moved; exec sleep 1000"
+    command: sh -c "wget -qO- http://$$(nslookup store | tail -n +3 | grep -oE '(172|192)[0-9.]*' | head -1)/cargo >/tmp/moved; exec sleep 1000"
     depends_on: {store: {condition: service_healthy}}
     networks: [sea]
-    healthcheck: {test: ["CMD-SHELL", "grep cargo /tmp/moved"], interval: 1s}
+    healthcheck: {test: ["CMD-SHELL", "grep cargo /tmp/moved"], interval: 1s, retries: 20}
     init: true
   guard:
     image: bb:1
@@ -65,8 +65,8 @@ services:
 volumes: {hold: {}}
 networks: {sea: {}}
 YAML
-check 'Compose: up, three services are healthy' '^healthy healthy healthy $' \
-    'compose up -d 2>/dev/null; for name in store crane guard; do shows ^healthy docker inspect -f "{{.State.Health.Status}}" $(compose ps -q $name); done'
+check 'Compose: up, three services are healthy' '^healthy healthy healthy ' \
+    'compose up -d 2>/dev/null; for name in store crane guard; do shows ^healthy docker inspect -f "{{.State.Health.Status}}" $(compose ps -q $name); done; compose logs --no-color crane'
 check 'Compose: the volume, the network' '^cargo cargo .*ermission denied|^cargo cargo .*Read-only' \
     'compose exec -T crane cat /tmp/moved; compose logs --no-color guard | grep -o cargo; compose exec -T guard sh -c "echo >/data/x"'
 check 'Compose: exec, ps, top, stop, start' 'in 3 .*httpd.*3 $' \
