@@ -4,10 +4,11 @@ use nix::unistd::Uid;
 use std::ffi::{OsStr, OsString};
 use std::sync::OnceLock;
 
-/// Whether this is the machine's first user namespace, whose inode has a fixed number (linux/nsfs.h).
+/// Whether berth was called in the machine's first user namespace, whose inode has a fixed number (linux/nsfs.h).
 pub fn in_initial_user_namespace() -> bool {
     const USER_NS_INIT_INO: u64 = 0xEFFF_FFFD;
-    nix::sys::stat::stat("/proc/self/ns/user").is_ok_and(|stat| stat.st_ino == USER_NS_INIT_INO)
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| nix::sys::stat::stat("/proc/self/ns/user").is_ok_and(|stat| stat.st_ino == USER_NS_INIT_INO))
 }
 
 /// The user whom berth works for; it never changes its own id but in processes of containers.

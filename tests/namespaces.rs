@@ -106,6 +106,21 @@ fn all_namespaces_of_another_container_can_be_joined() {
 }
 
 #[test]
+fn root_of_the_callers_user_namespace_gets_a_new_network_too() {
+    let mut bundle = Bundle::busybox().without("/linux/resources").without("/linux/cgroupsPath");
+    // One id is mapped, none for the group of terminals.
+    bundle.config["mounts"]
+        .as_array_mut()
+        .unwrap()
+        .retain(|mount| mount["type"] != "cgroup" && mount["type"] != "devpts");
+    let bundle = bundle.sh("cat /sys/class/net/lo/flags; readlink /proc/self/ns/net");
+    let output = bundle.wrapped(&["unshare", "-Urm"], &["run", &bundle.id]).output().ok();
+    let (flags, network) = output.stdout.trim().split_once('\n').unwrap();
+    assert_eq!(flags, "0x9", "lo is up");
+    assert_ne!(network, host::proc_link(std::process::id() as i32, "ns/net"));
+}
+
+#[test]
 fn a_joined_pid_namespace_does_not_make_the_program_pid_1() {
     let first = Bundle::busybox().sleeping();
     first.detached();

@@ -9,9 +9,10 @@
 //!
 //! A pid or time namespace only ever concerns children: berth itself joins or makes it before `clone3`.
 //!
-//! A new network namespace takes the kernel as long as all of a container's mounts. Where no user namespace has to own
-//! it, berth makes it while init mounts, and init joins it ([`Joins::network_aside`]).
+//! A new network namespace takes the kernel as long as all of a container's mounts. On the host, where no user namespace
+//! has to own it, berth makes it while init mounts, and init joins it ([`Joins::network_aside`]).
 
+use crate::caller;
 use crate::error::{Context, During, Error, Result};
 use crate::init::channel::{Channel, Message};
 use crate::plan::namespaces::{CLONE_NEWTIME, Kind, Namespaces};
@@ -57,9 +58,10 @@ impl Joins {
         plan.is_new(Kind::Time) && (self.intermediate || !nix::unistd::geteuid().is_root())
     }
 
-    /// Whether init is to be born without its new network namespace, and gets it by [`make_network`].
+    /// Whether init is to be born without its new network namespace, and gets it by [`make_network`]. In a user namespace
+    /// of its caller's, berth could not return to its own, which belongs to an outer one.
     pub fn network_aside(&self, plan: &Namespaces) -> bool {
-        plan.is_new(Kind::Network) && plan.is_inherited(Kind::User)
+        plan.is_new(Kind::Network) && plan.is_inherited(Kind::User) && caller::in_initial_user_namespace()
     }
 
     fn get(&self, kind: Kind) -> Option<BorrowedFd<'_>> {
