@@ -9,8 +9,8 @@ use crate::sys::process::SchedAttr;
 use crate::sys::tty::Size;
 use nix::libc;
 use serde::{Serialize, Serializer};
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -148,7 +148,7 @@ impl Process {
 
 /// The environment with each name once: the last value wins, at the place of the first, as runc does.
 fn environment(entries: &[String]) -> Result<Vec<CString>> {
-    let mut places = BTreeMap::new();
+    let mut places = HashMap::with_capacity(entries.len());
     let mut env: Vec<CString> = Vec::with_capacity(entries.len() + 1);
     for (index, entry) in entries.iter().enumerate() {
         let name = entry.split_once('=').map_or(entry.as_str(), |(name, _)| name);
