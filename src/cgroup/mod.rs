@@ -83,7 +83,7 @@ impl Plan {
     /// Whether the process must be moved after its creation (v1, systemd), so that it can only get its cgroup
     /// namespace after [`Cgroup::enter`].
     pub fn needs_enter(&self) -> bool {
-        self.unit.is_some() || self.record.paths.keys().any(|controller| !controller.is_empty())
+        self.unit.is_some() || self.record.has_v1()
     }
 
     /// What the state file keeps to reach the cgroup later; to be stored before [`Cgroup::create`].
@@ -113,6 +113,13 @@ pub struct Record {
     /// The unit that systemd made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<UnitRecord>,
+}
+
+impl Record {
+    /// Whether a hierarchy of v1 is among the directories.
+    pub fn has_v1(&self) -> bool {
+        self.paths.keys().any(|controller| !controller.is_empty())
+    }
 }
 
 /// A systemd unit.

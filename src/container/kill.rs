@@ -32,8 +32,7 @@ pub fn kill(container: &Container, signal: i32, all: bool) -> Result<()> {
         Err(errno) => Err(Error::sys(format!("send signal {signal}"), errno).context(id.clone())),
         Ok(()) => {
             // A frozen process dies only when it is thawed; cgroup v2 does that for SIGKILL itself.
-            let v1 = || container.state.cgroup.paths.keys().any(|controller| !controller.is_empty());
-            if signal == libc::SIGKILL && v1() && container.status() == Status::Paused {
+            if signal == libc::SIGKILL && container.state.cgroup.has_v1() && container.status() == Status::Paused {
                 return container.cgroup()?.thaw();
             }
             Ok(())

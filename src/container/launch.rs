@@ -216,11 +216,9 @@ impl Launch<'_> {
 
 /// Why there are no new namespaces.
 fn explain(operation: String, errno: Errno, new_user_namespace: bool) -> Error {
-    let error = match errno {
-        Errno::EAGAIN => return no_more_processes(errno).context("linux.namespaces"),
-        _ => Error::sys(operation, errno).context("linux.namespaces"),
-    };
+    let error = Error::sys(operation, errno).context("linux.namespaces");
     match errno {
+        Errno::EAGAIN => no_more_processes(errno).context("linux.namespaces"),
         Errno::EPERM if !new_user_namespace => error.hint("Without CAP_SYS_ADMIN a new user namespace is needed too."),
         Errno::EPERM => error.hint("Unprivileged user namespaces may be switched off on this host."),
         Errno::ENOSPC => error.hint("A limit of /proc/sys/user/max_*_namespaces is reached."),

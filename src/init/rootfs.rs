@@ -175,7 +175,7 @@ impl<'a> Rootfs<'a> {
     }
 
     fn pivot(&self) -> Result<()> {
-        let old = match shares_with_the_host(self.plan) {
+        let old = match self.plan.shares_with_the_host() {
             true => Some(open("/", OFlag::O_PATH | OFlag::O_DIRECTORY).during(|| "open /")?),
             false => None,
         };
@@ -257,11 +257,6 @@ fn change<P: nix::NixPath + ?Sized>(path: &P, flags: MsFlags) -> nix::Result<()>
     nix::mount::mount(None::<&str>, path, None::<&str>, flags, None::<&str>)
 }
 
-/// Whether the mounts of the host stay shared with it until they are gone.
-fn shares_with_the_host(plan: &Filesystem) -> bool {
-    plan.propagation.is_some_and(|propagation| propagation.kind == libc::MS_SHARED)
-}
-
 fn prepare_root(plan: &Filesystem) -> Result<OwnedFd> {
     let own_namespace = plan.enter != Enter::Chroot;
     let kind = plan.propagation.map(|propagation| propagation.kind);
@@ -269,7 +264,7 @@ fn prepare_root(plan: &Filesystem) -> Result<OwnedFd> {
         let flags =
             MsFlags::MS_REC | if kind == Some(libc::MS_PRIVATE) { MsFlags::MS_PRIVATE } else { MsFlags::MS_SLAVE };
         // What is shared with the host stays so only when the configuration asks for it: volumes with `rshared`.
-        if shares_with_the_host(plan) {
+        if plan.shares_with_the_host() {
             isolate_parent(&plan.root)?;
         } else {
             change("/", flags).during(|| "cut the mount namespace off from the host")?;

@@ -49,8 +49,7 @@ fn open_one(plan: &Filesystem, mount: &Mount) -> Result<Option<OwnedFd>> {
         return Ok(None);
     };
     let tree = clone_path(path, *recursive)?;
-    let shared = plan.propagation.is_some_and(|propagation| propagation.kind == libc::MS_SHARED);
-    if plan.enter != Enter::Chroot && !shared {
+    if plan.enter != Enter::Chroot && !plan.shares_with_the_host() {
         // The new process makes all its mounts slaves of the host's; this one it will not see before.
         let slave = MountAttr { propagation: libc::MS_SLAVE, ..MountAttr::default() };
         mount::set_attr(tree.as_fd(), Reach::Recursive, &slave).during(|| "mount_setattr (rslave)")?;

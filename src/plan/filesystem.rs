@@ -9,6 +9,7 @@ use crate::bundle::config::Config;
 use crate::error::{Context, During, Error, Result};
 use crate::sys::fs::directory_path;
 use nix::errno::Errno;
+use nix::libc::MS_SHARED;
 use serde::Serialize;
 use std::path::{Component, Path, PathBuf};
 
@@ -33,6 +34,13 @@ pub struct Filesystem {
     pub readonly_paths: Vec<PathBuf>,
     /// How the process gets into its root.
     pub enter: Enter,
+}
+
+impl Filesystem {
+    /// Whether the mounts of the host stay shared with it until they are gone.
+    pub fn shares_with_the_host(&self) -> bool {
+        self.propagation.is_some_and(|propagation| propagation.kind == MS_SHARED)
+    }
 }
 
 /// How the process gets into its root.

@@ -3,7 +3,7 @@
 use super::{Result, check};
 use nix::errno::Errno;
 use std::ffi::CStr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 // Values of <linux/mount.h>, which libc lacks for musl; they are the same on every architecture.
@@ -140,18 +140,19 @@ impl FsContext {
     }
 }
 
+fn open_tree(at: RawFd, path: &CStr, flags: u32) -> Result<OwnedFd> {
+    // SAFETY: `path` is NUL-terminated and outlives the call.
+    check(unsafe { libc::syscall(libc::SYS_open_tree, at, path.as_ptr(), OPEN_TREE_CLONE | flags) }).map(owned)
+}
+
 /// A detached copy of the mount at `at` and `path` (empty: `at` itself), open_tree(2) with `OPEN_TREE_CLONE`.
 pub fn clone_tree(at: BorrowedFd<'_>, path: &CStr, reach: Reach) -> Result<OwnedFd> {
-    let flags = OPEN_TREE_CLONE | (libc::O_CLOEXEC | libc::AT_EMPTY_PATH | reach.flag()) as u32;
-    // SAFETY: `path` is NUL-terminated and outlives the call.
-    check(unsafe { libc::syscall(libc::SYS_open_tree, at.as_raw_fd(), path.as_ptr(), flags) }).map(owned)
+    open_tree(at.as_raw_fd(), path, (libc::O_CLOEXEC | libc::AT_EMPTY_PATH | reach.flag()) as u32)
 }
 
 /// A detached, read-only mount of one file, for as long as it is open, also by a program that is executed.
 pub fn read_only_clone(path: &CStr) -> Result<OwnedFd> {
-    // SAFETY: `path` is NUL-terminated and outlives the call.
-    let clone = check(unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), OPEN_TREE_CLONE) });
-    let clone = clone.map(owned)?;
+    let clone = open_tree(libc::AT_FDCWD, path, 0)?;
     set_attr(clone.as_fd(), Reach::Top, &MountAttr { set: ATTR_RDONLY, ..MountAttr::default() })?;
     Ok(clone)
 }
